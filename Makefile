@@ -70,7 +70,7 @@ clean:  ## remove all that can be made again
 		|| $(PYTHON3) -m pip install --quiet --require-hashes --upgrade --target .tools -r $<
 	@touch $@
 
-%/pyvenv.cfg: .python-version $(UV_INSTALLED)
+%/pyvenv.cfg: .python-version | $(UV_INSTALLED)
 	$(UV) venv --quiet --clear $*
 
 .venv/.synced: requirements/dev.txt .venv/pyvenv.cfg
