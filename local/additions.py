@@ -1,0 +1,300 @@
+"""Run ministack with what its IAM and Organizations lack, so that a policy means here what it means on AWS.
+
+This file runs in `.emulators`, beside ministack and apart from everything else in `local`. It ends
+with its parent: when standard input closes, the whole process group is stopped.
+
+What is added, and why, stands at each function. docs/local-aws.md lists it for readers.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import iam, organizations
+
+# Ids that documentation uses, in the order in which CreateAccount hands them out; one begins with
+# a zero, as every tenth account's does.
+ACCOUNT_IDS = (
+    *("222233334444", "333344445555", "444455556666", "555566667777", "666677778888"),
+    *("777788889999", "888899990000", "999900001111", "000011112222", "123456789012"),
+    *("210987654321", "345678901234", "456789012345", "567890123456", "678901234567"),
+)
+AWS_MANAGED_POLICIES = {
+    # Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSDenyAll.html
+    "AWSDenyAll": ["*"],
+    # A partial deny, and only its beginning: AWS attaches it to users whose key leaked.
+    # Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCompromisedKeyQuarantineV3.html
+    "AWSCompromisedKeyQuarantineV3": [
+        *("iam:UpdateAccessKey", "iam:DeleteAccessKey", "iam:DetachUserPolicy"),
+        *("iam:ChangePassword", "iam:CreateUser", "iam:CreateAccessKey", "ec2:RunInstances"),
+    ],
+}
+# Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+MANAGED_POLICIES_FOR_A_USER = 10
+GROUPS_FOR_A_USER = 10
+KEYS_FOR_A_USER = 2
+
+Parameters = dict[str, Any]
+Reply = tuple[int, dict[str, str], bytes]
+Action = Callable[[Parameters], Reply]
+
+
+def main() -> None:
+    """Serve until told to stop, with every addition in place."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    add_managed_policies()
+    add_condition_keys()
+    add_resource_paths()
+    add_membership()
+    add_quotas()
+    add_static_credentials()
+    app.main()
+
+
+def end_with_parent() -> None:
+    """Stop this process and all that it started once the parent has gone, however it went."""
+    sys.stdin.buffer.read()
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+def add_managed_policies() -> None:
+    """Let AWS's own deny policies deny: ministack attaches an unknown one, and ignores it."""
+    for name, denied in AWS_MANAGED_POLICIES.items():
+        statement = {"Effect": "Deny", "Action": denied, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        record = iam._make_aws_managed_record(name, document)
+        iam._aws_managed_policies[record["Arn"]] = record
+
+
+def add_condition_keys() -> None:
+    """Give the evaluator the keys that it lacks: without them a conditional Allow never matches."""
+    known = iam_evaluator._resolve_condition_key
+    tags = iam_actions.request_tag_context
+
+    def resolve(key: str, request: Any) -> Any:
+        match key.lower():
+            case "aws:principalarn":
+                return role_arn(request.principal_arn) or known(key, request)
+            case "aws:principalorgid":
+                return organization_of(request.principal_account)
+            case "aws:resourceorgid":
+                account = iam_evaluator._account_from_arn(request.resource_arn)
+                return organization_of(account or request.principal_account)
+            case _:
+                return known(key, request)
+
+    def context(service: str, action: str, body: bytes, parameters: Parameters) -> dict[str, Any]:
+        found = dict(tags(service, action, body, parameters))
+        if service == "iam":
+            if policy := iam._p(parameters, "PolicyArn"):
+                found["iam:PolicyARN"] = policy
+            user = iam._users.get(iam._p(parameters, "UserName")) or {}
+            boundary = iam._p(parameters, "PermissionsBoundary") or user.get("PermissionsBoundary")
+            if boundary:
+                found["iam:PermissionsBoundary"] = boundary
+        return found
+
+    iam_evaluator._resolve_condition_key = resolve
+    iam_actions.request_tag_context = context
+
+
+def role_arn(assumed_role_arn: str) -> str | None:
+    """The role, path and all, behind an assumed-role session: what aws:PrincipalArn holds on AWS."""
+    if ":assumed-role/" not in assumed_role_arn:
+        return None
+    account = assumed_role_arn.split(":")[4]
+    name = iam_evaluator._role_name_from_assumed_arn(assumed_role_arn)
+    role = iam._roles.get_scoped(account, None, name)
+    return role["Arn"] if role else None
+
+
+def organization_of(account: str) -> str | None:
+    """The organization that an account is a member of; ministack knows only the management account."""
+    for management, member in list(organizations._accounts._data):
+        if member == account:
+            found = organizations._orgs.get_scoped(management, None, "self")
+            return found["Id"] if found else None
+    return None
+
+
+def add_resource_paths() -> None:
+    """Name IAM resources by their path, and a group where its members change, as AWS does."""
+    known = iam_actions.extract_resource_arn
+
+    @functools.wraps(known)
+    def resource(*request: Any, **more: Any) -> str:
+        service, parameters = request[0], request[5]
+        if service == "iam":
+            group = iam._groups.get(iam._p(parameters, "GroupName"))
+            if group and iam._p(parameters, "Action") in {"AddUserToGroup", "RemoveUserFromGroup"}:
+                return str(group["Arn"])
+            kinds = (("RoleName", iam._roles), ("UserName", iam._users), ("GroupName", iam._groups))
+            for parameter, entities in kinds:
+                if name := iam._p(parameters, parameter):
+                    entity = entities.get(name)
+                    return str(entity["Arn"]) if entity else known(*request, **more)
+        return str(known(*request, **more))
+
+    iam_actions.extract_resource_arn = resource
+
+
+def add_membership() -> None:
+    """Hand out documented account ids, and say `State` as AWS does since `Status` was retired."""
+    create = organizations._DISPATCH["CreateAccount"]
+    public = organizations._public_account
+
+    def create_account(payload: Parameters) -> Reply:
+        taken = {account for _, account in organizations._accounts._data}
+        chosen = next(account for account in ACCOUNT_IDS if account not in taken)
+        before = set(organizations._accounts)
+        reply: Reply = create(payload)
+        for given in set(organizations._accounts) - before:
+            account = organizations._accounts[given]
+            del organizations._accounts[given]
+            rename = {key: str(value).replace(given, chosen) for key, value in account.items()}
+            organizations._accounts[chosen] = account | {k: rename[k] for k in ("Id", "Arn")}
+            return reply[0], reply[1], reply[2].replace(given.encode(), chosen.encode())
+        return reply
+
+    def with_state(account: dict[str, Any]) -> dict[str, Any]:
+        return public(account) | {"State": account["Status"]}
+
+    organizations._DISPATCH["CreateAccount"] = create_account
+    organizations._public_account = with_state
+
+
+def add_quotas() -> None:
+    """Refuse what AWS refuses for a full user: the ladder of containment begins there."""
+
+    def limited(name: str, full: Callable[[Parameters], bool], quota: str) -> None:
+        known = iam._IAM_HANDLERS[name]
+
+        def action(parameters: Parameters) -> Reply:
+            if full(parameters):
+                error: Reply = iam._error(409, "LimitExceeded", f"Cannot exceed quota for {quota}")
+                return error
+            done: Reply = known(parameters)
+            return done
+
+        iam._IAM_HANDLERS[name] = action
+
+    def policies_full(parameters: Parameters) -> bool:
+        user = iam._users.get(iam._p(parameters, "UserName")) or {}
+        attached = user.get("AttachedPolicies", [])
+        wanted = iam._p(parameters, "PolicyArn")
+        return wanted not in attached and len(attached) >= MANAGED_POLICIES_FOR_A_USER
+
+    def groups_full(parameters: Parameters) -> bool:
+        user, wanted = iam._p(parameters, "UserName"), iam._p(parameters, "GroupName")
+        joined = [n for n, group in iam._groups.items() if user in group.get("Users", [])]
+        return wanted not in joined and len(joined) >= GROUPS_FOR_A_USER
+
+    def keys_full(parameters: Parameters) -> bool:
+        user = iam._p(parameters, "UserName")
+        held = [key for key in iam._access_keys.values() if key["UserName"] == user]
+        return bool(user) and len(held) >= KEYS_FOR_A_USER
+
+    limited("AttachUserPolicy", policies_full, "PoliciesPerUser: 10")
+    limited("AddUserToGroup", groups_full, "GroupsPerUser: 10")
+    limited("CreateAccessKey", keys_full, "AccessKeysPerUser: 2")
+
+
+def add_static_credentials() -> None:
+    """Keep SSH keys, signing certificates and service-specific credentials, which ministack lacks."""
+    for kind in (
+        StaticCredential("SSHPublicKey", "Upload", "SSHPublicKeyId", "APKA"),
+        StaticCredential("SigningCertificate", "Upload", "CertificateId", "CERT", "Certificate"),
+        StaticCredential("ServiceSpecificCredential", "Create", "ServiceSpecificCredentialId", "ACCA"),
+    ):
+        iam._IAM_HANDLERS |= {
+            f"{kind.verb}{kind.name}": kind.create,
+            f"List{kind.name}s": kind.list,
+            f"Update{kind.name}": kind.update,
+            f"Delete{kind.name}": kind.delete,
+        }
+
+
+class StaticCredential:
+    """One kind of long-lived credential of IAM users: made, listed, switched off, deleted."""
+
+    def __init__(self, name: str, verb: str, key: str, prefix: str, element: str = "") -> None:
+        """Keep nothing yet; `element` is the XML element's name where it isn't the kind's."""
+        self.name, self.verb, self.key, self.prefix = name, verb, key, prefix
+        self.element = element or name
+        self.kept = type(iam._users)()
+
+    def create(self, parameters: Parameters) -> Reply:
+        """Store the credential as active and answer with it, password included, as AWS does once."""
+        user = iam._users.get(iam._p(parameters, "UserName"))
+        if not user:
+            return self._missing()
+        number = iam._gen_id(self.prefix)
+        about = {"UserName": user["UserName"], self.key: number, "Status": "Active"}
+        if self.verb == "Upload":
+            about["UploadDate"] = iam._now()
+            body = "SSHPublicKeyBody" if self.name == "SSHPublicKey" else "CertificateBody"
+            once = {body: iam._p(parameters, body)}
+            if self.name == "SSHPublicKey":
+                once["Fingerprint"] = ":".join(["00"] * 16)
+        else:
+            service = iam._p(parameters, "ServiceName")
+            about |= {"CreateDate": iam._now(), "ServiceName": service}
+            about["ServiceUserName"] = f"{user['UserName']}-at-{number[-12:]}"
+            once = {"ServicePassword": iam._gen_secret()}
+        self.kept[number] = about | {"_UserId": user["UserId"]}
+        action = f"{self.verb}{self.name}"
+        answer = f"<{action}Result><{self.element}>{self._xml(about | once)}</{self.element}></{action}Result>"
+        reply: Reply = iam._xml(200, f"{action}Response", answer)
+        return reply
+
+    def list(self, parameters: Parameters) -> Reply:
+        """Answer with what a user holds, without secrets."""
+        user = iam._users.get(iam._p(parameters, "UserName"))
+        if not user:
+            return self._missing()
+        held = [c for c in self.kept.values() if c["_UserId"] == user["UserId"]]
+        members = "".join(f"<member>{self._xml(credential)}</member>" for credential in held)
+        action = f"List{self.name}s"
+        answer = f"<{self.element}s>{members}</{self.element}s><IsTruncated>false</IsTruncated>"
+        reply: Reply = iam._xml(
+            200, f"{action}Response", f"<{action}Result>{answer}</{action}Result>"
+        )
+        return reply
+
+    def update(self, parameters: Parameters) -> Reply:
+        """Switch a credential on or off."""
+        credential = self.kept.get(iam._p(parameters, self.key))
+        if not credential:
+            return self._missing()
+        credential["Status"] = iam._p(parameters, "Status")
+        reply: Reply = iam._xml(200, f"Update{self.name}Response", "")
+        return reply
+
+    def delete(self, parameters: Parameters) -> Reply:
+        """Forget a credential."""
+        number = iam._p(parameters, self.key)
+        if number not in self.kept:
+            return self._missing()
+        del self.kept[number]
+        reply: Reply = iam._xml(200, f"Delete{self.name}Response", "")
+        return reply
+
+    def _xml(self, values: dict[str, str]) -> str:
+        return "".join(f"<{k}>{v}</{k}>" for k, v in values.items() if not k.startswith("_"))
+
+    def _missing(self) -> Reply:
+        reply: Reply = iam._error(404, "NoSuchEntity", f"The {self.name} or its user is not found.")
+        return reply
+
+
+if __name__ == "__main__":
+    main()
