@@ -1,1 +1,1 @@
-"""An AWS organization on one machine: for the demo, the integration tests, and trying things out."""
+"""An AWS organization on one machine: for demo, integration tests and trying things out."""

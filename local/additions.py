@@ -1,4 +1,4 @@
-"""Run ministack with what its IAM and Organizations lack, so that a policy means here what it means on AWS.
+"""Run ministack with what it lacks, so that a policy means here what it means on AWS.
 
 This file runs in `.emulators`, beside ministack and apart from everything else in `local`. It ends
 with its parent: when standard input closes, the whole process group is stopped.
@@ -18,8 +18,15 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core import iam_actions, iam_evaluator, responses
 from ministack.services import iam, organizations
+from ministack.services.cloudformation import (
+    changesets,
+    engine,
+    handlers,
+    provisioners,
+    stacks,
+)
 
 # Ids that documentation uses, in the order in which CreateAccount hands them out; one begins with
 # a zero, as every tenth account's does.
@@ -57,6 +64,8 @@ def main() -> None:
     add_membership()
     add_quotas()
     add_static_credentials()
+    add_pseudo_parameters()
+    add_groups_to_cloudformation()
     app.main()
 
 
@@ -108,7 +117,7 @@ def add_condition_keys() -> None:
 
 
 def role_arn(assumed_role_arn: str) -> str | None:
-    """The role, path and all, behind an assumed-role session: what aws:PrincipalArn holds on AWS."""
+    """The role behind a session, path and all: what aws:PrincipalArn holds on AWS."""
     if ":assumed-role/" not in assumed_role_arn:
         return None
     account = assumed_role_arn.split(":")[4]
@@ -118,7 +127,7 @@ def role_arn(assumed_role_arn: str) -> str | None:
 
 
 def organization_of(account: str) -> str | None:
-    """The organization that an account is a member of; ministack knows only the management account."""
+    """The organization of an account; ministack knows only the management account's."""
     for management, member in list(organizations._accounts._data):
         if member == account:
             found = organizations._orgs.get_scoped(management, None, "self")
@@ -166,7 +175,7 @@ def add_membership() -> None:
         return reply
 
     def with_state(account: dict[str, Any]) -> dict[str, Any]:
-        return public(account) | {"State": account["Status"]}
+        return dict(public(account), State=account["Status"])
 
     organizations._DISPATCH["CreateAccount"] = create_account
     organizations._public_account = with_state
@@ -209,11 +218,13 @@ def add_quotas() -> None:
 
 
 def add_static_credentials() -> None:
-    """Keep SSH keys, signing certificates and service-specific credentials, which ministack lacks."""
+    """Keep the long-lived credentials of three more kinds, which ministack lacks."""
     for kind in (
         StaticCredential("SSHPublicKey", "Upload", "SSHPublicKeyId", "APKA"),
         StaticCredential("SigningCertificate", "Upload", "CertificateId", "CERT", "Certificate"),
-        StaticCredential("ServiceSpecificCredential", "Create", "ServiceSpecificCredentialId", "ACCA"),
+        StaticCredential(
+            "ServiceSpecificCredential", "Create", "ServiceSpecificCredentialId", "ACCA"
+        ),
     ):
         iam._IAM_HANDLERS |= {
             f"{kind.verb}{kind.name}": kind.create,
@@ -221,6 +232,43 @@ def add_static_credentials() -> None:
             f"Update{kind.name}": kind.update,
             f"Delete{kind.name}": kind.delete,
         }
+
+
+def add_pseudo_parameters() -> None:
+    """Let a template's Conditions compare account and region: ministack compares their names."""
+    known = engine._evaluate_conditions
+
+    def evaluate(template: Parameters, parameters: Parameters) -> dict[str, bool]:
+        pseudo = {
+            "AWS::AccountId": {"Value": responses.get_account_id()},
+            "AWS::Region": {"Value": responses.get_region()},
+            "AWS::Partition": {"Value": "aws"},
+        }
+        found: dict[str, bool] = known(template, pseudo | parameters)
+        return found
+
+    for module in (engine, changesets, handlers, stacks):
+        module._evaluate_conditions = evaluate
+
+
+def add_groups_to_cloudformation() -> None:
+    """Let a template make an IAM group: ministack has groups, but not for templates."""
+
+    def create(logical_id: str, properties: Parameters, stack: str) -> tuple[str, Parameters]:
+        name = properties.get("GroupName") or f"{stack}-{logical_id}"
+        iam._create_group({"GroupName": name, "Path": properties.get("Path", "/")})
+        for policy in properties.get("Policies", []):
+            document = json.dumps(policy["PolicyDocument"])
+            about = {"GroupName": name, "PolicyName": policy["PolicyName"]}
+            iam._put_group_policy(about | {"PolicyDocument": document})
+        return name, {"Arn": iam._groups[name]["Arn"]}
+
+    def delete(name: str, properties: Parameters) -> None:
+        for policy in properties.get("Policies", []):
+            iam._delete_group_policy({"GroupName": name, "PolicyName": policy["PolicyName"]})
+        iam._delete_group({"GroupName": name})
+
+    provisioners._RESOURCE_HANDLERS["AWS::IAM::Group"] = {"create": create, "delete": delete}
 
 
 class StaticCredential:
@@ -233,7 +281,7 @@ class StaticCredential:
         self.kept = type(iam._users)()
 
     def create(self, parameters: Parameters) -> Reply:
-        """Store the credential as active and answer with it, password included, as AWS does once."""
+        """Store the credential as active, and answer with it: the password too, this once."""
         user = iam._users.get(iam._p(parameters, "UserName"))
         if not user:
             return self._missing()
@@ -252,9 +300,8 @@ class StaticCredential:
             once = {"ServicePassword": iam._gen_secret()}
         self.kept[number] = about | {"_UserId": user["UserId"]}
         action = f"{self.verb}{self.name}"
-        answer = f"<{action}Result><{self.element}>{self._xml(about | once)}</{self.element}></{action}Result>"
-        reply: Reply = iam._xml(200, f"{action}Response", answer)
-        return reply
+        answer = f"<{self.element}>{self._xml(about | once)}</{self.element}>"
+        return self._answer(action, answer)
 
     def list(self, parameters: Parameters) -> Reply:
         """Answer with what a user holds, without secrets."""
@@ -263,12 +310,8 @@ class StaticCredential:
             return self._missing()
         held = [c for c in self.kept.values() if c["_UserId"] == user["UserId"]]
         members = "".join(f"<member>{self._xml(credential)}</member>" for credential in held)
-        action = f"List{self.name}s"
         answer = f"<{self.element}s>{members}</{self.element}s><IsTruncated>false</IsTruncated>"
-        reply: Reply = iam._xml(
-            200, f"{action}Response", f"<{action}Result>{answer}</{action}Result>"
-        )
-        return reply
+        return self._answer(f"List{self.name}s", answer)
 
     def update(self, parameters: Parameters) -> Reply:
         """Switch a credential on or off."""
@@ -276,8 +319,7 @@ class StaticCredential:
         if not credential:
             return self._missing()
         credential["Status"] = iam._p(parameters, "Status")
-        reply: Reply = iam._xml(200, f"Update{self.name}Response", "")
-        return reply
+        return self._answer(f"Update{self.name}", "")
 
     def delete(self, parameters: Parameters) -> Reply:
         """Forget a credential."""
@@ -285,11 +327,15 @@ class StaticCredential:
         if number not in self.kept:
             return self._missing()
         del self.kept[number]
-        reply: Reply = iam._xml(200, f"Delete{self.name}Response", "")
-        return reply
+        return self._answer(f"Delete{self.name}", "")
 
     def _xml(self, values: dict[str, str]) -> str:
         return "".join(f"<{k}>{v}</{k}>" for k, v in values.items() if not k.startswith("_"))
+
+    def _answer(self, action: str, inner: str) -> Reply:
+        answer = f"<{action}Result>{inner}</{action}Result>" if inner else ""
+        reply: Reply = iam._xml(200, f"{action}Response", answer)
+        return reply
 
     def _missing(self) -> Reply:
         reply: Reply = iam._error(404, "NoSuchEntity", f"The {self.name} or its user is not found.")

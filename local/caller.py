@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
+    from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef
 
 # The emulator answers at once or never, and a refusal is what a test often wants to see.
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
@@ -54,9 +55,10 @@ class Caller:
                 own policies refuse.
 
         """
-        more = {"ExternalId": external_id} if external_id else {}
-        found = self.sts.assume_role(RoleArn=role_arn, RoleSessionName=session_name, **more)
-        credentials = found["Credentials"]
+        asked: AssumeRoleRequestTypeDef = {"RoleArn": role_arn, "RoleSessionName": session_name}
+        if external_id:
+            asked["ExternalId"] = external_id
+        credentials = self.sts.assume_role(**asked)["Credentials"]
         return self.using(
             credentials["AccessKeyId"],
             credentials["SecretAccessKey"],

@@ -107,7 +107,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> 
     while time.monotonic() < deadline and process.poll() is None:
         with (
             contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-            urllib.request.urlopen(address, timeout=2),  # noqa: S310  our own http address
+            urllib.request.urlopen(address, timeout=2),
         ):
             return
         time.sleep(0.1)

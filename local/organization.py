@@ -1,0 +1,210 @@
+"""An organization with Keyward in it: accounts in OUs, hub and members from the templates.
+
+The hub is the project's own template.yaml, and each member gets the project's own
+member/template.yaml, as the StackSet would give it. What no emulator takes stands in the hub's
+template under a condition that `Local=true` makes false.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from local.driver import Driver
+from local.emulator import MANAGEMENT_ACCOUNT, PROJECT, REGION, STATE, running_emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.caller import Caller
+    from local.emulator import Emulator
+
+STACK = "keyward"
+ACCOUNTS = {
+    "Security": ("log-archive", "audit"),
+    "Infrastructure": ("network", "shared-services"),
+    "Workloads/Production": ("shop-prod", "payments-prod", "data-prod"),
+    "Workloads/Staging": ("shop-staging", "payments-staging"),
+    "Sandbox": ("sandbox-ana", "sandbox-ben", "sandbox-chris"),
+    "Suspended": ("retired",),
+}
+IN_PARALLEL = 4
+ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """An organization that runs: its emulator, its ids, and who delivers its events."""
+
+    emulator: Emulator
+    driver: Driver
+    organization_id: str
+    root_id: str
+    accounts: dict[str, str]
+    """Account ids by name, the management account's left out."""
+
+    @property
+    def hub(self) -> Caller:
+        """The management account's root user."""
+        return self.emulator.root(MANAGEMENT_ACCOUNT)
+
+    def member(self, name: str) -> Caller:
+        """Return the root user of a member account."""
+        return self.emulator.root(self.accounts[name])
+
+    def outputs(self) -> dict[str, str]:
+        """Return what the hub's stack says about itself."""
+        stack = self.hub.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+        return {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
+
+
+@contextlib.contextmanager
+def running_organization(
+    tell: Callable[[str], None] = lambda _: None, **parameters: str
+) -> Iterator[Organization]:
+    """Run an organization with the hub and the member template deployed, until the block ends.
+
+    `tell` hears of each step; `parameters` are given to the hub's stack.
+
+    Raises:
+        RuntimeError: the emulator did not start, or a deployment failed; the message says why.
+
+    """
+    with running_emulator() as emulator:
+        tell("the emulator serves, with IAM enforced")
+        organization = seed(emulator)
+        tell(f"an organization of {len(organization.accounts) + 1} accounts")
+        build()
+        deploy(organization, parameters)
+        tell("the hub is deployed: sam build, sam deploy")
+        with ThreadPoolExecutor(IN_PARALLEL) as pool:
+            list(pool.map(lambda name: join(organization, name), organization.accounts))
+        tell("every member account has forwarding rule, role and quarantine group")
+        yield organization
+
+
+def seed(emulator: Emulator) -> Organization:
+    """Make the accounts and their OUs, and return the organization, with no Keyward in it yet."""
+    client = emulator.root(MANAGEMENT_ACCOUNT).organizations
+    organization_id = client.describe_organization()["Organization"]["Id"]
+    root_id = client.list_roots()["Roots"][0]["Id"]
+    units = {"": root_id}
+    accounts: dict[str, str] = {}
+    for path, names in ACCOUNTS.items():
+        parent = ""
+        for part in path.split("/"):
+            unit = f"{parent}/{part}".removeprefix("/")
+            if unit not in units:
+                made = client.create_organizational_unit(ParentId=units[parent], Name=part)
+                units[unit] = made["OrganizationalUnit"]["Id"]
+            parent = unit
+        for name in names:
+            status = client.create_account(Email=f"{name}@example.com", AccountName=name)
+            account = status["CreateAccountStatus"]["AccountId"]
+            client.move_account(
+                AccountId=account, SourceParentId=root_id, DestinationParentId=units[path]
+            )
+            accounts[name] = account
+    return Organization(emulator, Driver(emulator), organization_id, root_id, accounts)
+
+
+def build() -> None:
+    """Build functions and layers for this machine, in a folder apart from `sam build`'s own.
+
+    Raises:
+        RuntimeError: sam refused; the message holds what it printed.
+
+    """
+    sam(
+        *("build", "--cached", "--parallel", "--build-dir", str(STATE / "build")),
+        *("--cache-dir", str(STATE / "cache")),
+        *("--parameter-overrides", f"Architecture={architecture()}"),
+    )
+
+
+def deploy(organization: Organization, parameters: dict[str, str]) -> None:
+    """Deploy the hub into the management account.
+
+    Raises:
+        RuntimeError: sam or CloudFormation refused; the message holds what it printed.
+
+    """
+    chosen = {
+        "Local": "true",
+        "Architecture": architecture(),
+        "OrganizationId": organization.organization_id,
+        "OrganizationRootId": organization.root_id,
+        **parameters,
+    }
+    sam(
+        *("deploy", "--template-file", str(STATE / "build/template.yaml")),
+        *("--stack-name", STACK, "--region", REGION, "--resolve-s3"),
+        *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"),
+        *("--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset"),
+        *("--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items())),
+        endpoint=organization.emulator.endpoint,
+    )
+
+
+def join(organization: Organization, name: str) -> None:
+    """Give one member account what the StackSet gives it.
+
+    Raises:
+        RuntimeError: the stack failed; the message holds CloudFormation's reasons.
+
+    """
+    client = organization.member(name).cloudformation
+    given = {
+        "HubAccountId": MANAGEMENT_ACCOUNT,
+        "HubRegion": REGION,
+        "OrganizationId": organization.organization_id,
+    }
+    client.create_stack(
+        StackName="keyward-member",
+        TemplateBody=(PROJECT / "member/template.yaml").read_text(),
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
+    )
+    waiter = client.get_waiter("stack_create_complete")
+    waiter.wait(StackName="keyward-member", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+
+
+def architecture() -> str:
+    """Return Lambda's word for this machine's processor."""
+    return ARCHITECTURES[platform.machine().lower()]
+
+
+def sam(*arguments: str, endpoint: str = "") -> None:
+    """Run one SAM command quietly, as the management account's root user.
+
+    Raises:
+        RuntimeError: it failed; the message holds what it printed.
+
+    """
+    interpreter = os.path.dirname(sys.executable)  # noqa: PTH120  a symbolic link stays one
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "PATH": f"{interpreter}{os.pathsep}{os.environ['PATH']}",
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_ACCESS_KEY_ID": MANAGEMENT_ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        **({"AWS_ENDPOINT_URL": endpoint} if endpoint else {}),
+    }
+    done = subprocess.run(  # noqa: S603  our own command line
+        [f"{interpreter}/sam", *arguments],
+        env=environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        message = f"sam {arguments[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        raise RuntimeError(message)
