@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -72,6 +73,7 @@ def main() -> None:
 def end_with_parent() -> None:
     """Stop this process and all that it started once the parent has gone, however it went."""
     sys.stdin.buffer.read()
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
