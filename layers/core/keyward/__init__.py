@@ -1,0 +1,1 @@
+"""Keyward keeps long-lived credentials out of an AWS organization."""

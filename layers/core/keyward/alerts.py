@@ -1,0 +1,148 @@
+"""Findings and notices -> what people read. Pure: one message each, and a digest for a storm."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from keyward.findings import FindingRecord, Notice, Severity, State
+from keyward.text import clean
+
+SUBJECT_LENGTH = 100
+"""An SNS subject is at most 100 ASCII characters on one line.
+
+Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+"""
+
+DIGEST_LINES = 25
+"""So many findings a digest names one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One message: a subject to triage by, a text, and attributes to filter by."""
+
+    subject: str
+    body: str
+    attributes: dict[str, str]
+
+
+def alert(what: FindingRecord | Notice) -> Alert:
+    """The message for a finding or notice. Contains the exact way back."""
+    return _of_notice(what) if isinstance(what, Notice) else _of_finding(what)
+
+
+def _of_finding(record: FindingRecord) -> Alert:
+    done = _DONE[record.state]
+    lines = [
+        f"{record.severity.upper()}: {clean(record.reason)}",
+        "",
+        f"What:     {clean(record.subject)}",
+        f"Where:    account {record.account}, seen in {clean(record.evidence.region)}",
+        f"Who:      {clean(record.evidence.actor)}",
+        f"From:     {clean(record.evidence.source_ip or 'address unknown')}",
+        f"When:     {record.evidence.event_time:%Y-%m-%d %H:%M:%S} UTC",
+        f"Event:    {clean(record.evidence.event_name)} {clean(record.evidence.event_id)}",
+        f"Rule:     {', '.join((record.rule, *record.also))} (mode {record.mode})",
+        f"Done:     {_what_was_done(record)}",
+        f"Way back: {_way_back(record)}",
+        f"To fix:   {clean(record.fix)}",
+        "",
+        f"Finding {record.key}, episode {record.episode}, settings {record.settings_version}",
+        f"Everything about it: keyward findings show {record.key}",
+    ]
+    return Alert(
+        subject=_subject(
+            f"[{record.severity.upper()}] {done}: {record.subject} in {record.account}"
+        ),
+        body="\n".join(lines),
+        attributes={
+            "kind": "finding",
+            "finding": record.key,
+            "rule": record.rule,
+            "severity": record.severity.value,
+            "account": record.account,
+            "state": record.state.value,
+            "mode": record.mode,
+            "enforcement": record.enforcement.value,
+        },
+    )
+
+
+def _of_notice(notice: Notice) -> Alert:
+    return Alert(
+        subject=_subject(f"[{notice.severity.upper()}] {notice.title}"),
+        body=f"{clean(notice.title)}\n\n{clean(notice.text, limit=2000)}",
+        attributes={
+            "kind": notice.kind,
+            "severity": notice.severity.value,
+            "account": notice.account or "",
+        },
+    )
+
+
+def digest(records: Iterable[FindingRecord | Notice]) -> Alert:
+    """One message for many: counts first, then the gravest by name."""
+    told = sorted(records, key=lambda item: -item.severity.rank)
+    gravest = told[0].severity if told else Severity.LOW
+    rules = Counter(item.rule if isinstance(item, FindingRecord) else item.kind for item in told)
+    accounts = Counter(item.account or "organization" for item in told)
+    lines = [
+        f"{len(told)} alerts came faster than they are told one by one.",
+        "",
+        "By rule:    " + ", ".join(f"{rule} {number}" for rule, number in rules.most_common()),
+        "By account: " + ", ".join(f"{name} {number}" for name, number in accounts.most_common(20)),
+        "",
+        *(f"- {item.severity}: {_line(item)}" for item in told[:DIGEST_LINES]),
+    ]
+    if len(told) > DIGEST_LINES:
+        lines.append(f"... and {len(told) - DIGEST_LINES} more")
+    lines += ["", "All of them: keyward findings list"]
+    return Alert(
+        subject=_subject(f"[{gravest.upper()}] {len(told)} Keyward alerts, folded"),
+        body="\n".join(lines),
+        attributes={"kind": "digest", "severity": gravest.value},
+    )
+
+
+def _line(item: FindingRecord | Notice) -> str:
+    if isinstance(item, Notice):
+        return clean(item.title)
+    return f"{clean(item.subject)} in {item.account}: {_DONE[item.state].lower()} ({item.key})"
+
+
+_DONE = {
+    State.OPEN: "Reported",
+    State.ACTING: "Acting on",
+    State.ACTED: "Contained",
+    State.FAILED: "NOT CONTAINED",
+    State.EXEMPT: "Exempt",
+    State.RELEASING: "Releasing",
+    State.RELEASED: "Released",
+    State.RESOLVED: "Resolved",
+}
+
+
+def _what_was_done(record: FindingRecord) -> str:
+    if record.outcome is not None:
+        return clean(record.outcome)
+    if record.held is not None:
+        return f"nothing: {clean(record.held)}"
+    return f"nothing: rule {record.rule} is in mode {record.mode}"
+
+
+def _way_back(record: FindingRecord) -> str:
+    match record.state:
+        case State.ACTED | State.FAILED | State.ACTING:
+            return f'keyward release {record.key} --reason "..."'
+        case State.OPEN:
+            return (
+                f"nothing to undo; if it is meant to be: keyward exempt {record.key} "
+                f'--owner ... --reason "..." --ticket ... --until ...'
+            )
+        case _:
+            return "nothing to undo"
+
+
+def _subject(text: str) -> str:
+    ascii_text = clean(text, limit=SUBJECT_LENGTH).encode("ascii", "replace").decode("ascii")
+    return ascii_text or "Keyward"

@@ -1,0 +1,205 @@
+"""EventBridge and CloudTrail JSON -> Hint. The only reader of raw event JSON.
+
+Everything that it cannot read raises EventError with one line: the record goes to the dead
+letters, or `explain` prints it in the event's place. Unknown fields are ignored, since CloudTrail
+adds some with each minor version.
+Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Never
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from keyward.errors import EventError
+from keyward.model import Actor, Hint
+
+MAX_BYTES = 1024 * 1024
+"""A body larger than this is not an event: SQS and EventBridge carry 1 MiB at most.
+
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+"""
+
+MAX_DEPTH = 100
+"""Nesting beyond this is no CloudTrail record."""
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Issuer(_Lenient):
+    arn: str | None = None
+    userName: str | None = None  # noqa: N815 - CloudTrail's name
+
+
+class _SessionContext(_Lenient):
+    sessionIssuer: _Issuer | None = None  # noqa: N815 - CloudTrail's name
+
+
+class _UserIdentity(_Lenient):
+    type: str | None = None
+    arn: str | None = None
+    accountId: str | None = None  # noqa: N815 - CloudTrail's name
+    principalId: str | None = None  # noqa: N815 - CloudTrail's name
+    userName: str | None = None  # noqa: N815 - CloudTrail's name
+    invokedBy: str | None = None  # noqa: N815 - CloudTrail's name
+    sessionContext: _SessionContext | None = None  # noqa: N815 - CloudTrail's name
+
+
+class _Record(_Lenient):
+    eventID: str = Field(min_length=1, max_length=128)  # noqa: N815 - CloudTrail's name
+    eventSource: str = Field(min_length=1, max_length=256)  # noqa: N815 - CloudTrail's name
+    eventName: str = Field(min_length=1, max_length=256)  # noqa: N815 - CloudTrail's name
+    eventTime: AwareDatetime  # noqa: N815 - CloudTrail's name
+    awsRegion: str = Field(min_length=1, max_length=64)  # noqa: N815 - CloudTrail's name
+    userIdentity: _UserIdentity = _UserIdentity()  # noqa: N815 - CloudTrail's name
+    recipientAccountId: str | None = None  # noqa: N815 - CloudTrail's name
+    sourceIPAddress: str | None = None  # noqa: N815 - CloudTrail's name
+    userAgent: str | None = None  # noqa: N815 - CloudTrail's name
+    errorCode: str | None = None  # noqa: N815 - CloudTrail's name
+    requestParameters: dict[str, Any] | None = None  # noqa: N815 - CloudTrail's name
+    responseElements: dict[str, Any] | None = None  # noqa: N815 - CloudTrail's name
+
+
+class _Envelope(_Lenient):
+    account: str = Field(pattern=r"^[0-9]{12}$")
+    source: str = Field(min_length=1)
+    detail: _Record
+
+
+def loads(text: str | bytes) -> object:
+    """The JSON value in `text`. Raises EventError for what is no JSON, too large or too deep.
+
+    Lone surrogates, which JSON can spell and nothing else can store, become U+FFFD.
+    """
+    if len(text) > MAX_BYTES:
+        message = f"not an event: larger than {MAX_BYTES} bytes"
+        raise EventError(message)
+    try:
+        return _bounded(json.loads(text, parse_constant=_refuse_constant))
+    except RecursionError as error:
+        message = "not an event: nested too deep"
+        raise EventError(message) from error
+    except ValueError as error:
+        message = f"not an event: {error}"
+        raise EventError(message) from error
+
+
+def parse(raw: object) -> Hint:
+    """The hint in an EventBridge envelope that carries a CloudTrail record.
+
+    `account` of the envelope says where to act; a record that names another recipient account is
+    refused. Raises EventError.
+    """
+    envelope = _read(_Envelope, raw)
+    record = envelope.detail
+    if record.recipientAccountId not in {None, envelope.account}:
+        message = (
+            f"event {record.eventID}: the envelope names account {envelope.account}, the record "
+            f"{record.recipientAccountId}: nothing is done; look where it came from"
+        )
+        raise EventError(message)
+    return _hint(record, envelope.account)
+
+
+def parse_record(raw: object) -> Hint:
+    """The hint in a bare CloudTrail record, as trail files have it. Raises EventError.
+
+    The account is the recipient's, or the caller's where an old record lacks that.
+    """
+    record = _read(_Record, raw)
+    account = record.recipientAccountId or record.userIdentity.accountId
+    if account is None or re.fullmatch(r"[0-9]{12}", account) is None:
+        message = f"event {record.eventID}: names no account"
+        raise EventError(message)
+    return _hint(record, account)
+
+
+def text_of(values: Mapping[str, object], *path: str) -> str | None:
+    """The text at `path`; None where any part is absent or null. Raises EventError otherwise."""
+    value: object = values
+    for name in path:
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            message = f"not an event: {'.'.join(path)} should be text within objects"
+            raise EventError(message)
+        value = value.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    message = f"not an event: {'.'.join(path)} should be text, not {type(value).__name__}"
+    raise EventError(message)
+
+
+def _read[M: BaseModel](model: type[M], raw: object) -> M:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"])) or "(whole)"
+        message = f"not an event: field {field}: {first['msg']}"
+        raise EventError(message) from error
+
+
+def _hint(record: _Record, account: str) -> Hint:
+    identity = record.userIdentity
+    issuer = identity.sessionContext.sessionIssuer if identity.sessionContext else None
+    return Hint(
+        event_id=record.eventID,
+        event_source=record.eventSource,
+        event_name=record.eventName,
+        time=_in_utc(record),
+        account=account,
+        region=record.awsRegion,
+        actor=Actor(
+            type=identity.type or ("AWSService" if identity.invokedBy else "Unknown"),
+            arn=identity.arn,
+            account=identity.accountId,
+            principal_id=identity.principalId,
+            user_name=identity.userName,
+            issuer_arn=issuer.arn if issuer else None,
+            invoked_by=identity.invokedBy,
+            source_ip=record.sourceIPAddress,
+            user_agent=record.userAgent,
+        ),
+        error_code=record.errorCode,
+        parameters=record.requestParameters or {},
+        response=record.responseElements or {},
+    )
+
+
+def _in_utc(record: _Record) -> datetime:
+    """The event's time in UTC; a time that leaves the calendar by its offset is none."""
+    try:
+        return record.eventTime.astimezone(UTC)
+    except OverflowError as error:
+        message = f"event {record.eventID}: eventTime {record.eventTime} is no time"
+        raise EventError(message) from error
+
+
+def _refuse_constant(text: str) -> Never:
+    message = f"{text} is no JSON number"
+    raise ValueError(message)
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _bounded(value: object, depth: int = 0) -> object:
+    if depth > MAX_DEPTH:
+        message = f"nested deeper than {MAX_DEPTH}"
+        raise ValueError(message)
+    match value:
+        case str():
+            return value if value.isascii() else _without_surrogates(value)
+        case dict():
+            return {_bounded(name): _bounded(item, depth + 1) for name, item in value.items()}
+        case list():
+            return [_bounded(item, depth + 1) for item in value]
+        case _:
+            return value

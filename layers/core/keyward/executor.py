@@ -1,0 +1,185 @@
+"""Carries out actions, and their undoing: act, read back, and only then say that it is done.
+
+Every step is harmless when it is done already, so that a second pass finishes what a crash left.
+"""
+
+from collections.abc import Callable
+
+from keyward import facts
+from keyward.actions import (
+    DENY_ALL_ARN,
+    MARKER_TAG,
+    Action,
+    Before,
+    DeactivateAccessKeys,
+    DeactivateCredential,
+    QuarantineUser,
+)
+from keyward.errors import GatewayError, NotFoundError, SlotsFullError
+from keyward.gateways.iam import IamGateway
+from keyward.model import IamUser
+
+PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0)
+"""Waits between reading back: IAM is eventually consistent, with no stated bound.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html
+"""
+
+type Sleep = Callable[[float], None]
+
+
+class CannotContainError(GatewayError):
+    """No rung of the ladder holds: the user is not contained. A human must act."""
+
+
+def look(action: Action, *, user: IamUser, iam: IamGateway) -> tuple[Action, Before]:
+    """What an undo will need, read before the act; and the action, with its keys named.
+
+    Raises GatewayError.
+    """
+    match action:
+        case DeactivateAccessKeys(key_ids=None):
+            statuses = {key_id: key.active for key_id, key in iam.access_keys(user).items()}
+            return action.model_copy(update={"key_ids": tuple(statuses)}), Before(statuses=statuses)
+        case DeactivateAccessKeys(key_ids=key_ids):
+            return action, Before(statuses=dict.fromkeys(key_ids or (), True))
+        case DeactivateCredential(credential_id=credential_id):
+            return action, Before(statuses={credential_id: True})
+        case QuarantineUser():
+            return action, Before(
+                statuses={key_id: key.active for key_id, key in iam.access_keys(user).items()},
+                deny_attached=DENY_ALL_ARN in iam.attached_policies(user.name),
+                boundary_arn=user.boundary_arn,
+                marker=(user.tags or {}).get(MARKER_TAG),
+            )
+
+
+def carry_out(action: Action, *, before: Before, iam: IamGateway, sleep: Sleep) -> str:
+    """Does it, reads back, and says in words what is now so.
+
+    Raises NotFoundError when the object is gone, CannotContainError when no rung holds, and
+    GatewayError: retryable too where AWS doesn't show the effect yet.
+    """
+    target = action.target
+    match action:
+        case DeactivateAccessKeys():
+            for key_id in action.key_ids or ():
+                iam.set_access_key(target.user_name, key_id, active=False)
+            done = f"access key {', '.join(action.key_ids or ())} is inactive"
+        case DeactivateCredential():
+            iam.set_credential(target.user_name, action.kind, action.credential_id, active=False)
+            done = f"{action.kind} {action.credential_id} is inactive"
+        case QuarantineUser():
+            done = _quarantine(action, before=before, iam=iam)
+    _verify(action, iam=iam, sleep=sleep)
+    return done
+
+
+def _quarantine(action: QuarantineUser, *, before: Before, iam: IamGateway) -> str:
+    """The deny first, then the keys, then the marker: each makes the user safer than before."""
+    name = action.target.user_name
+    try:
+        rung = (
+            "AWSDenyAll is in force already" if before.deny_attached else _deny(name, before, iam)
+        )
+    except CannotContainError:
+        _deactivate_active(before, name, iam)
+        raise
+    keys = _deactivate_active(before, name, iam)
+    iam.set_marker(name, action.marker)
+    return f"IAM user {name} is quarantined: {rung}; {keys}"
+
+
+def _deny(name: str, before: Before, iam: IamGateway) -> str:
+    """The first rung of the ladder that takes: policy, group, boundary."""
+    try:
+        iam.attach_deny(name)
+    except SlotsFullError:
+        pass
+    else:
+        return "AWSDenyAll is attached"
+    if iam.quarantine_group_denies():
+        try:
+            iam.join_quarantine_group(name)
+        except (SlotsFullError, NotFoundError):
+            pass
+        else:
+            return "it is in group keyward-quarantine (its policy slots are full)"
+    if before.boundary_arn in {None, DENY_ALL_ARN}:
+        iam.set_deny_boundary(name)
+        return "AWSDenyAll is its permissions boundary (policy slots and groups are full)"
+    message = (
+        f"cannot contain IAM user {name}: its policy slots and groups are full and it has a "
+        f"permissions boundary of its own; its keys are inactive, act by hand"
+    )
+    raise CannotContainError(message, code="CannotContain")
+
+
+def _deactivate_active(before: Before, name: str, iam: IamGateway) -> str:
+    active = [key_id for key_id, was_active in before.statuses.items() if was_active]
+    for key_id in active:
+        try:
+            iam.set_access_key(name, key_id, active=False)
+        except NotFoundError:
+            continue
+    return f"inactive keys: {', '.join(active)}" if active else "it had no active key"
+
+
+def _verify(action: Action, *, iam: IamGateway, sleep: Sleep) -> None:
+    lacks = facts.lacking(action, iam)
+    for pause in PAUSES_SECONDS:
+        if not lacks:
+            return
+        sleep(pause)
+        lacks = facts.lacking(action, iam)
+    if lacks:
+        message = f"{action.name} in {iam.account} is not verified: {'; '.join(lacks)}"
+        raise GatewayError(message, code="NotVerified", retryable=True)
+
+
+def undo(action: Action, *, before: Before, iam: IamGateway) -> list[str]:
+    """Puts back exactly what was there before, and says in words what was restored.
+
+    What is gone meanwhile stays gone. What was inactive before stays inactive. Raises GatewayError.
+    """
+    name = action.target.user_name
+    restored: list[str] = []
+    user = iam.user(name)
+    if user.user_id != action.target.user_id:
+        message = f"IAM user {name} is another user now: nothing is restored"
+        raise GatewayError(message, code="OtherUser")
+    match action:
+        case DeactivateCredential():
+            if before.statuses.get(action.credential_id) and action.credential_id in (
+                iam.credentials(user, action.kind)
+            ):
+                iam.set_credential(name, action.kind, action.credential_id, active=True)
+                restored.append(f"{action.kind} {action.credential_id} is active again")
+        case DeactivateAccessKeys():
+            restored += _restore_keys(before, user, iam)
+        case QuarantineUser():
+            if not before.deny_attached and DENY_ALL_ARN in iam.attached_policies(name):
+                iam.detach_deny(name)
+                restored.append("AWSDenyAll is detached")
+            if not before.in_group and iam.in_quarantine_group(name):
+                iam.leave_quarantine_group(name)
+                restored.append("it left group keyward-quarantine")
+            if before.boundary_arn is None and user.boundary_arn == DENY_ALL_ARN:
+                iam.delete_boundary(name)
+                restored.append("the boundary AWSDenyAll is gone")
+            restored += _restore_keys(before, user, iam)
+            if before.marker is None:
+                iam.remove_marker(name)
+            else:
+                iam.set_marker(name, before.marker)
+    return restored
+
+
+def _restore_keys(before: Before, user: IamUser, iam: IamGateway) -> list[str]:
+    present = iam.access_keys(user)
+    restored = []
+    for key_id, was_active in before.statuses.items():
+        if was_active and key_id in present and not present[key_id].active:
+            iam.set_access_key(user.name, key_id, active=True)
+            restored.append(f"access key {key_id} is active again")
+    return restored

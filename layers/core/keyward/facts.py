@@ -1,0 +1,468 @@
+"""Hint -> subjects: as the event claims them, and as they are in AWS now.
+
+`claimed` is pure: it is what `explain` and `backtest` judge, and what decides whether AWS is asked
+at all. `current` reads just those subjects again, by their unique ids.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from keyward.actions import (
+    DENY_ALL_ARN,
+    MARKER_TAG,
+    QUARANTINE_GROUP,
+    Action,
+    DeactivateAccessKeys,
+    DeactivateCredential,
+    QuarantineUser,
+)
+from keyward.errors import EventError, NotFoundError
+from keyward.events import text_of
+from keyward.findings import Containment
+from keyward.model import (
+    AccessKey,
+    ConsolePassword,
+    Contained,
+    CredentialKind,
+    Hint,
+    IamUser,
+    OwnResource,
+    RootAccessKey,
+    StaticCredential,
+    Subject,
+    UserPolicy,
+)
+from keyward.own import changed_by
+
+if TYPE_CHECKING:
+    from keyward.gateways.iam import IamGateway
+    from keyward.ledger import Ledger
+
+OUR_GROUP_CHANGES = (
+    "DeleteGroup",
+    "DeleteGroupPolicy",
+    "DetachGroupPolicy",
+    "PutGroupPolicy",
+    "UpdateGroup",
+)
+"""What somebody may do to the quarantine group itself."""
+
+
+def claimed(hint: Hint) -> tuple[Subject, ...]:
+    """The subjects that the event speaks of, as it claims them. No AWS call.
+
+    Raises EventError where the event lacks what it must have: CloudTrail leaves out request and
+    response over 100 KB, and such an event must reach a human and not be overlooked.
+    Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+    """
+    if hint.error_code is not None:
+        return ()
+    reader = _READERS.get((hint.event_source, hint.event_name))
+    subjects = reader(hint) if reader else ()
+    return (*subjects, *changed_by(hint))
+
+
+def identified(
+    subjects: Iterable[Subject], *, hint: Hint, iam: "IamGateway", ledger: "Ledger", now: datetime
+) -> tuple[list[Subject], list[Subject]]:
+    """The claimed subjects with their owners as IAM knows them now, exact; and the gone ones.
+
+    Gone is also whose name another user took over: one whose unique id differs from the event's,
+    or who was created after the event. A claimed containment becomes those that the ledger holds,
+    if any. One GetUser for each user, one query of the ledger at most.
+    """
+    subjects = tuple(subjects)
+    held = (
+        ledger.contained(hint.account, now=now)
+        if any(isinstance(subject, Contained) for subject in subjects)
+        else []
+    )
+    users: dict[str, IamUser | None] = {}
+
+    def present(owner: IamUser) -> IamUser | None:
+        if owner.name not in users:
+            users[owner.name] = _present(owner, hint, iam)
+        return users[owner.name]
+
+    found: list[Subject] = []
+    gone: list[Subject] = []
+    for subject in subjects:
+        match subject:
+            case RootAccessKey() | OwnResource():
+                found.append(subject)
+            case Contained():
+                found += [
+                    replace(subject, of=of, finding=containment.finding)
+                    for containment in held
+                    if (of := _contained_of(subject, containment, present)) is not None
+                ]
+            case _ if (user := present(subject.owner)) is None:
+                gone.append(subject)
+            case IamUser():
+                found.append(user)
+            case _:
+                found.append(replace(subject, owner=user))
+    return found, gone
+
+
+def _present(owner: IamUser, hint: Hint, iam: "IamGateway") -> IamUser | None:
+    try:
+        user = iam.user(owner.name)
+    except NotFoundError:
+        return None
+    is_other = owner.user_id is not None and user.user_id != owner.user_id
+    is_later = user.created_at is not None and user.created_at > hint.time
+    return None if is_other or is_later else user
+
+
+def _contained_of(
+    claim: Contained, held: Containment, present: Callable[[IamUser], IamUser | None]
+) -> IamUser | AccessKey | StaticCredential | None:
+    """What of the claim the ledger holds contained, by unique id; None where it doesn't."""
+    target = held.action.target
+    match claim.of:
+        case AccessKey() | StaticCredential() as credential:
+            identifier = credential.unique_id or ""
+            ours = identifier in held.before.statuses or held.unique_id == identifier
+            owner = replace(credential.owner, user_id=target.user_id, arn=target.user_arn)
+            return replace(credential, owner=owner) if ours else None
+        case IamUser() as user if isinstance(held.action, QuarantineUser):
+            if user.name == "*":
+                user = replace(user, name=target.user_name, user_id=target.user_id)
+            now = present(user)
+            return now if now is not None and now.user_id == target.user_id else None
+        case _:
+            return None
+
+
+def current(subjects: Iterable[Subject], *, iam: "IamGateway") -> list[Subject]:
+    """Just those subjects, as they are in AWS now; left out are those that are gone.
+
+    Expects them identified. `since` of an access key or credential that was switched on again
+    stays the event's: the violation began then.
+    """
+    found: list[Subject] = []
+    for subject in subjects:
+        try:
+            present = _now(subject, iam)
+        except NotFoundError:
+            present = None
+        found += [present] if present is not None else []
+    return found
+
+
+def _now(subject: Subject, iam: "IamGateway") -> Subject | None:  # noqa: PLR0911 - a case each
+    match subject:
+        case IamUser() | OwnResource():
+            return subject
+        case AccessKey():
+            key = iam.access_keys(subject.owner).get(subject.key_id)
+            return key and replace(key, since=_later(key.since, subject.since))
+        case ConsolePassword():
+            return iam.console_password(subject.owner)
+        case StaticCredential():
+            found = iam.credentials(subject.owner, subject.kind).get(subject.credential_id)
+            return found and replace(found, since=_later(found.since, subject.since))
+        case UserPolicy(arn=None):
+            held = subject.name in iam.inline_policies(subject.owner.name)
+            return subject if held else None
+        case UserPolicy():
+            held = subject.arn in iam.attached_policies(subject.owner.name)
+            return subject if held else None
+        case RootAccessKey():
+            return subject if iam.root_has_access_keys() else None
+        case Contained():
+            lacks = _no_longer(subject, iam)
+            return replace(subject, holds=not lacks, broken=lacks)
+
+
+def _no_longer(contained: Contained, iam: "IamGateway") -> tuple[str, ...]:
+    match contained.of:
+        case AccessKey(key_id=key_id, owner=owner):
+            key = iam.access_keys(owner).get(key_id)
+            return (f"access key {key_id} is active again",) if key and key.active else ()
+        case StaticCredential() as credential:
+            found = iam.credentials(credential.owner, credential.kind).get(credential.credential_id)
+            return (f"{credential.label} is active again",) if found and found.active else ()
+        case IamUser() as user:
+            lacks = lacking_of_quarantine(user, iam)
+            marked = user.tags is None or MARKER_TAG in user.tags
+            return lacks if marked else (*lacks, "the marker tag is gone")
+
+
+def lacking(action: Action, iam: "IamGateway") -> tuple[str, ...]:
+    """What, in words, AWS does not show of an action's effect: () where all of it is verified."""
+    target = action.target
+    owner = IamUser(account=target.account, name=target.user_name, user_id=target.user_id)
+    match action:
+        case DeactivateAccessKeys():
+            keys = iam.access_keys(owner)
+            ids = action.key_ids if action.key_ids is not None else tuple(keys)
+            return tuple(
+                f"access key {key_id} is active"
+                for key_id in ids
+                if key_id in keys and keys[key_id].active
+            )
+        case DeactivateCredential():
+            found = iam.credentials(owner, action.kind).get(action.credential_id)
+            return (
+                (f"{action.kind} {action.credential_id} is active",)
+                if found and found.active
+                else ()
+            )
+        case QuarantineUser():
+            return lacking_of_quarantine(owner, iam)
+
+
+def lacking_of_quarantine(user: IamUser, iam: "IamGateway") -> tuple[str, ...]:
+    """What a quarantined user can still use: a deny by any rung holds, every key is inactive."""
+    lacks = [] if _is_denied(user, iam) else ["nothing denies the user"]
+    lacks += [
+        f"access key {key.key_id} is active" for key in iam.access_keys(user).values() if key.active
+    ]
+    return tuple(lacks)
+
+
+def _is_denied(user: IamUser, iam: "IamGateway") -> bool:
+    if DENY_ALL_ARN in iam.attached_policies(user.name):
+        return True
+    if iam.in_quarantine_group(user.name) and iam.quarantine_group_denies():
+        return True
+    return iam.user(user.name).boundary_arn == DENY_ALL_ARN
+
+
+def _later(created: datetime | None, claimed: datetime | None) -> datetime | None:
+    known = [at for at in (created, claimed) if at is not None]
+    return max(known, default=None)
+
+
+def _created_user(hint: Hint) -> tuple[Subject, ...]:
+    user = IamUser(
+        account=hint.account,
+        name=_required(hint, "userName", hint.response, "user", "userName"),
+        user_id=text_of(hint.response, "user", "userId"),
+        arn=text_of(hint.response, "user", "arn"),
+        path=text_of(hint.response, "user", "path"),
+        created_at=hint.time,
+    )
+    return (user,)
+
+
+def _created_key(hint: Hint) -> tuple[Subject, ...]:
+    key_id = text_of(hint.response, "accessKey", "accessKeyId")
+    owner = text_of(hint.response, "accessKey", "userName")
+    if owner is None and _is_roots_own(hint):
+        return (RootAccessKey(account=hint.account, key_id=key_id, since=hint.time),)
+    return _key(
+        hint, owner or _user_name(hint), key_id, text_of(hint.response, "accessKey", "status")
+    )
+
+
+def _updated_key(hint: Hint) -> tuple[Subject, ...]:
+    key_id = text_of(hint.parameters, "accessKeyId")
+    status = text_of(hint.parameters, "status")
+    if _is_roots_own(hint):
+        active = _is_active(status)
+        root = RootAccessKey(account=hint.account, key_id=key_id, since=hint.time)
+        return (root,) if active else ()
+    subjects = _key(hint, _user_name(hint), key_id, status)
+    return (*subjects, *_containments(hint, subjects))
+
+
+def _key(hint: Hint, owner: str, key_id: str | None, status: str | None) -> tuple[Subject, ...]:
+    if key_id is None:
+        raise _lacking(hint, "accessKeyId")
+    user = IamUser(account=hint.account, name=owner)
+    return (AccessKey(owner=user, key_id=key_id, active=_is_active(status), since=hint.time),)
+
+
+def _password(hint: Hint) -> tuple[Subject, ...]:
+    user = IamUser(account=hint.account, name=_user_name(hint))
+    return (ConsolePassword(owner=user, since=hint.time),)
+
+
+def _created_credential(
+    kind: CredentialKind, element: str, identifier: str
+) -> Callable[[Hint], tuple[Subject, ...]]:
+    def read(hint: Hint) -> tuple[Subject, ...]:
+        credential_id = text_of(hint.response, element, identifier)
+        if credential_id is None:
+            raise _lacking(hint, identifier)
+        owner = text_of(hint.response, element, "userName") or _user_name(hint)
+        return (
+            StaticCredential(
+                owner=IamUser(account=hint.account, name=owner),
+                kind=kind,
+                credential_id=credential_id,
+                active=_is_active(text_of(hint.response, element, "status")),
+                service=text_of(hint.response, element, "serviceName"),
+                since=hint.time,
+            ),
+        )
+
+    return read
+
+
+def _updated_credential(
+    kind: CredentialKind, identifier: str
+) -> Callable[[Hint], tuple[Subject, ...]]:
+    def read(hint: Hint) -> tuple[Subject, ...]:
+        credential_id = text_of(hint.parameters, identifier)
+        if credential_id is None:
+            raise _lacking(hint, identifier)
+        credential = StaticCredential(
+            owner=IamUser(account=hint.account, name=_user_name(hint)),
+            kind=kind,
+            credential_id=credential_id,
+            active=_is_active(text_of(hint.parameters, "status")),
+            since=hint.time,
+        )
+        return (credential, *_containments(hint, (credential,)))
+
+    return read
+
+
+def _attached_policy(hint: Hint) -> tuple[Subject, ...]:
+    arn = text_of(hint.parameters, "policyArn")
+    if arn is None:
+        raise _lacking(hint, "policyArn")
+    user = IamUser(account=hint.account, name=_user_name(hint))
+    return (UserPolicy(owner=user, name=arn.rpartition("/")[2], arn=arn, since=hint.time),)
+
+
+def _inline_policy(hint: Hint) -> tuple[Subject, ...]:
+    name = text_of(hint.parameters, "policyName")
+    if name is None:
+        raise _lacking(hint, "policyName")
+    user = IamUser(account=hint.account, name=_user_name(hint))
+    return (UserPolicy(owner=user, name=name, since=hint.time),)
+
+
+def _detached_policy(hint: Hint) -> tuple[Subject, ...]:
+    return _user_containment(hint) if _names(hint, "policyArn", DENY_ALL_ARN) else ()
+
+
+def _left_group(hint: Hint) -> tuple[Subject, ...]:
+    return _user_containment(hint) if _names_our_group(hint) else ()
+
+
+def _boundary_changed(hint: Hint) -> tuple[Subject, ...]:
+    return () if _names(hint, "permissionsBoundary", DENY_ALL_ARN) else _user_containment(hint)
+
+
+def _tags_changed(hint: Hint) -> tuple[Subject, ...]:
+    """Reads TagUser and UntagUser: only the marker matters."""
+    tags = hint.parameters.get("tags")
+    keys = hint.parameters.get("tagKeys")
+    named = (
+        [tag.get("key") for tag in tags if isinstance(tag, Mapping)]
+        if isinstance(tags, list)
+        else []
+    )
+    named += keys if isinstance(keys, list) else []
+    return _user_containment(hint) if MARKER_TAG in named else ()
+
+
+def _group_changed(hint: Hint) -> tuple[Subject, ...]:
+    """Reads changes of the quarantine group: whoever is contained by it may no longer be."""
+    if not _names_our_group(hint):
+        return ()
+    everybody = IamUser(account=hint.account, name="*")
+    return (Contained(of=everybody, finding=None, holds=None, since=hint.time),)
+
+
+def _user_containment(hint: Hint) -> tuple[Subject, ...]:
+    user = IamUser(account=hint.account, name=_user_name(hint))
+    return (Contained(of=user, finding=None, holds=None, since=hint.time),)
+
+
+def _containments(hint: Hint, subjects: Iterable[Subject]) -> tuple[Subject, ...]:
+    return tuple(
+        Contained(of=subject, finding=None, holds=None, since=hint.time)
+        for subject in subjects
+        if isinstance(subject, (AccessKey, StaticCredential)) and subject.active
+    )
+
+
+def _user_name(hint: Hint) -> str:
+    """The user that a request names, or the caller, who may leave itself out."""
+    name = text_of(hint.parameters, "userName")
+    if name is None and hint.actor.type == "IAMUser":
+        name = hint.actor.user_name
+    if name is None:
+        raise _lacking(hint, "userName")
+    return name
+
+
+def _required(hint: Hint, parameter: str, values: Mapping[str, object], *path: str) -> str:
+    found = text_of(values, *path) or text_of(hint.parameters, parameter)
+    if found is None:
+        raise _lacking(hint, parameter)
+    return found
+
+
+def _lacking(hint: Hint, field: str) -> EventError:
+    return EventError(
+        f"event {hint.event_id}: {hint.event_name} in {hint.account} lacks {field}: look by hand"
+    )
+
+
+def _is_active(status: str | None) -> bool:
+    """Whether a status means usable. An absent one does: what cannot be told is looked at."""
+    return status is None or status.casefold() == "active"
+
+
+def _names(hint: Hint, parameter: str, value: str) -> bool:
+    return text_of(hint.parameters, parameter) == value
+
+
+def _names_our_group(hint: Hint) -> bool:
+    """IAM tells names apart without regard to case.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    return (text_of(hint.parameters, "groupName") or "").casefold() == QUARANTINE_GROUP
+
+
+def _is_roots_own(hint: Hint) -> bool:
+    """Whether root speaks of itself: it then leaves the user's name out."""
+    return hint.actor.type == "Root" and text_of(hint.parameters, "userName") is None
+
+
+_IAM = "iam.amazonaws.com"
+_READERS: dict[tuple[str, str], Callable[[Hint], tuple[Subject, ...]]] = {
+    (_IAM, "CreateUser"): _created_user,
+    (_IAM, "CreateAccessKey"): _created_key,
+    (_IAM, "UpdateAccessKey"): _updated_key,
+    (_IAM, "CreateLoginProfile"): _password,
+    (_IAM, "UpdateLoginProfile"): _password,
+    (_IAM, "CreateServiceSpecificCredential"): _created_credential(
+        CredentialKind.SERVICE_SPECIFIC, "serviceSpecificCredential", "serviceSpecificCredentialId"
+    ),
+    (_IAM, "UploadSSHPublicKey"): _created_credential(
+        CredentialKind.SSH_PUBLIC_KEY, "sSHPublicKey", "sSHPublicKeyId"
+    ),
+    (_IAM, "UploadSigningCertificate"): _created_credential(
+        CredentialKind.SIGNING_CERTIFICATE, "certificate", "certificateId"
+    ),
+    (_IAM, "UpdateServiceSpecificCredential"): _updated_credential(
+        CredentialKind.SERVICE_SPECIFIC, "serviceSpecificCredentialId"
+    ),
+    (_IAM, "UpdateSSHPublicKey"): _updated_credential(
+        CredentialKind.SSH_PUBLIC_KEY, "sSHPublicKeyId"
+    ),
+    (_IAM, "UpdateSigningCertificate"): _updated_credential(
+        CredentialKind.SIGNING_CERTIFICATE, "certificateId"
+    ),
+    (_IAM, "AttachUserPolicy"): _attached_policy,
+    (_IAM, "PutUserPolicy"): _inline_policy,
+    (_IAM, "DetachUserPolicy"): _detached_policy,
+    (_IAM, "RemoveUserFromGroup"): _left_group,
+    (_IAM, "DeleteUserPermissionsBoundary"): _boundary_changed,
+    (_IAM, "PutUserPermissionsBoundary"): _boundary_changed,
+    (_IAM, "TagUser"): _tags_changed,
+    (_IAM, "UntagUser"): _tags_changed,
+    **{(_IAM, name): _group_changed for name in OUR_GROUP_CHANGES},
+}

@@ -1,0 +1,207 @@
+"""What is wrong: a rule's reason about a subject, and the record that the ledger keeps of it."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from keyward.actions import Action, Before, Enforcement
+from keyward.model import AccountId, Actor, Subject
+
+
+class Severity(StrEnum):
+    """How soon somebody must look."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for low to 3 for critical."""
+        return list(Severity).index(self)
+
+
+class State(StrEnum):
+    """The life of a finding.
+
+    ACTING is a claim: somebody is at work, or was when it crashed; the claim has an end.
+    RELEASING likewise, by an operator.
+    """
+
+    OPEN = "open"
+    ACTING = "acting"
+    ACTED = "acted"
+    FAILED = "failed"
+    EXEMPT = "exempt"
+    RELEASING = "releasing"
+    RELEASED = "released"
+    RESOLVED = "resolved"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the same violation, seen again, is a new offence (a new episode)."""
+        return self in {State.RELEASED, State.RESOLVED, State.EXEMPT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a rule objects. `code` is stable and part of the finding's key; `text` is for people.
+
+    `severity` overrides the rule's where the circumstances make it worse.
+    """
+
+    code: str
+    text: str
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Where the suspicion came from."""
+
+    event_id: str
+    event_name: str
+    event_time: datetime
+    region: str
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A rule is broken by a subject. Findings about one subject are folded into the gravest.
+
+    `also` names the other rules that the same subject breaks in the same way.
+    """
+
+    rule: str
+    severity: Severity
+    subject: Subject
+    reason: Reason
+    enforcement: Enforcement
+    fix: str
+    evidence: Evidence
+    also: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> AccountId:
+        """The account that the subject lives in."""
+        return self.subject.account
+
+    @property
+    def key(self) -> str:
+        """The same for the same rule, account, subject and kind of wrong; see `finding_key`."""
+        return finding_key(
+            rule=self.rule,
+            account=self.account,
+            unique_id=self.subject.unique_id or self.subject.label,
+            code=self.reason.code,
+        )
+
+
+def finding_key(*, rule: str, account: AccountId, unique_id: str, code: str) -> str:
+    """Twenty hexadecimal digits, derived from what makes a finding the same finding."""
+    identity = f"{rule}\n{account}\n{unique_id}\n{code}"
+    return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+class Moment(BaseModel):
+    """A step in the life of a finding."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: AwareDatetime
+    state: State
+    note: str = ""
+
+
+class RecordedEvidence(BaseModel):
+    """Evidence as the ledger keeps it: allow-listed fields only, never the whole event."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: str
+    event_name: str
+    event_time: AwareDatetime
+    region: str
+    actor: str
+    source_ip: str | None = None
+
+
+class FindingRecord(BaseModel):
+    """A finding as the ledger keeps it: one item, however often the event comes.
+
+    `version` grows with each write. `claim_until` ends the claim of a worker that died.
+    `untold` is when the last change that people must hear of happened, None once it was told.
+    `held` says why nothing was done although the rule asks for it. `action` is the intent.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    episode: int = 1
+    version: int = 1
+    state: State
+    rule: str
+    also: tuple[str, ...] = ()
+    severity: Severity
+    mode: str
+    account: str
+    subject: str
+    subject_kind: str
+    unique_id: str
+    user_id: str | None = None
+    user_name: str | None = None
+    user_arn: str | None = None
+    reason: str
+    fix: str
+    enforcement: Enforcement
+    evidence: RecordedEvidence
+    seen: int = 1
+    first_seen: AwareDatetime
+    last_seen: AwareDatetime
+    action: Action | None = None
+    claim_until: AwareDatetime | None = None
+    exempt_by: str | None = None
+    held: str | None = None
+    outcome: str | None = None
+    settings_version: int = 0
+    untold: AwareDatetime | None = None
+    history: tuple[Moment, ...] = ()
+
+
+class Containment(BaseModel):
+    """What Keyward holds contained: everything that a release needs, and the finding behind it.
+
+    `before` is from the first act on the subject and never overwritten: later acts find what
+    Keyward itself has done.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    account: str
+    unique_id: str
+    finding: str
+    action: Action
+    before: Before
+    contained_at: AwareDatetime
+
+
+class Notice(BaseModel):
+    """Something that must be told and is no finding: a refused setting, a spent budget.
+
+    Told once for its `kind` and `id`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    id: str
+    title: str
+    text: str
+    severity: Severity
+    at: AwareDatetime
+    account: str | None = None

@@ -1,0 +1,1 @@
+"""Small classes round boto3 clients: the only callers of AWS."""

@@ -1,0 +1,108 @@
+"""DynamoDB as the ledger uses it: items that hold a JSON document beside their keys."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from keyward.errors import GatewayError
+from keyward.gateways.translate import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+type Item = dict[str, Any]
+"""An item in DynamoDB's own notation: {"pk": {"S": ...}, ...}."""
+
+type Write = dict[str, Any]
+"""One of TransactWriteItems' members, without its TableName."""
+
+
+class RefusedError(Exception):
+    """A condition of a write did not hold.
+
+    `old` has, for each write in order, the item that refused it; {} where there was none or its
+    condition held; `failed` tells for each whether its condition failed.
+    """
+
+    def __init__(self, failed: Sequence[bool], old: Sequence[Item]) -> None:
+        super().__init__("a condition did not hold")
+        self.failed = tuple(failed)
+        self.old = tuple(old)
+
+
+class DynamoDbGateway:
+    """One table. Every method raises GatewayError; `write` also RefusedError."""
+
+    def __init__(self, *, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        """The item, read consistently."""
+        with translated(f"GetItem {pk} of the ledger"):
+            return self._client.get_item(
+                TableName=self._table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
+            ).get("Item")
+
+    def query(self, pk: str) -> Iterator[Item]:
+        """The items of one partition, read consistently, to the last page."""
+        with translated(f"Query {pk} of the ledger"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": pk}},
+                ConsistentRead=True,
+            )
+            for page in pages:
+                yield from page["Items"]
+
+    def query_index(
+        self, *, index: str, attribute: str, value: str, limit: int, after: Item | None = None
+    ) -> tuple[list[Item], Item | None]:
+        """One page of an index, oldest first, and where the next begins."""
+        start = {} if after is None else {"ExclusiveStartKey": after}
+        with translated(f"Query index {index} of the ledger"):
+            page = self._client.query(
+                TableName=self._table,
+                IndexName=index,
+                KeyConditionExpression="#a = :v",
+                ExpressionAttributeNames={"#a": attribute},
+                ExpressionAttributeValues={":v": {"S": value}},
+                Limit=limit,
+                **start,  # type: ignore[arg-type]  # the stubs want every argument spelt out
+            )
+        return page["Items"], page.get("LastEvaluatedKey")
+
+    def write(self, *writes: Write) -> None:
+        """Does all of the writes or none. Raises RefusedError when a condition doesn't hold.
+
+        Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+        """
+        items = [
+            {
+                kind: {
+                    "TableName": self._table,
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                    **body,
+                }
+            }
+            for write in writes
+            for kind, body in write.items()
+        ]
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - on first use only
+
+        with translated("TransactWriteItems of the ledger"):
+            try:
+                self._client.transact_write_items(TransactItems=items)  # type: ignore[arg-type]  # built above in the API's own notation
+            except ClientError as error:
+                response: dict[str, Any] = dict(error.response)
+                reasons: list[Any] = response.get("CancellationReasons", [])
+                codes = [reason.get("Code", "None") for reason in reasons]
+                if "ConditionalCheckFailed" in codes:
+                    raise RefusedError(
+                        [code == "ConditionalCheckFailed" for code in codes],
+                        [reason.get("Item") or {} for reason in reasons],
+                    ) from error
+                if reasons:
+                    message = f"TransactWriteItems of the ledger: {', '.join(codes)}"
+                    raise GatewayError(message, code=codes[0], retryable=True) from error
+                raise

@@ -1,0 +1,256 @@
+"""IAM of one account. Lists are read to their last page; names are those of IAM's API."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP
+from keyward.errors import NotFoundError
+from keyward.gateways.translate import translated
+from keyward.model import AccessKey, ConsolePassword, CredentialKind, IamUser, StaticCredential
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+
+class IamGateway:
+    """Reads and contains the IAM users of `account`.
+
+    Every method raises GatewayError; those that name a user raise NotFoundError when it is gone.
+    """
+
+    def __init__(self, *, account: str, client: "IAMClient") -> None:
+        self.account = account
+        self._client = client
+
+    def user(self, name: str) -> IamUser:
+        """The user of this name, with its unique id, tags and boundary. One call.
+
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetUser.html
+        """
+        with translated(f"GetUser {name} in {self.account}"):
+            user = self._client.get_user(UserName=name)["User"]
+        return IamUser(
+            account=self.account,
+            name=user["UserName"],
+            user_id=user["UserId"],
+            arn=user["Arn"],
+            path=user["Path"],
+            created_at=user["CreateDate"],
+            boundary_arn=user.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+            tags={tag["Key"]: tag["Value"] for tag in user.get("Tags", [])},
+        )
+
+    def access_keys(self, owner: IamUser) -> dict[str, AccessKey]:
+        """The user's access keys by id."""
+        keys = {}
+        with translated(f"ListAccessKeys of {owner.name} in {self.account}"):
+            for page in self._client.get_paginator("list_access_keys").paginate(
+                UserName=owner.name
+            ):
+                for key in page["AccessKeyMetadata"]:
+                    keys[key["AccessKeyId"]] = AccessKey(
+                        owner=owner,
+                        key_id=key["AccessKeyId"],
+                        active=key["Status"] == "Active",
+                        since=key["CreateDate"],
+                    )
+        return keys
+
+    def set_access_key(self, user_name: str, key_id: str, *, active: bool) -> None:
+        """Makes the key active or inactive.
+
+        UserName is needed with temporary credentials.
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAccessKey.html
+        """
+        with translated(f"UpdateAccessKey {key_id} of {user_name} in {self.account}"):
+            self._client.update_access_key(
+                UserName=user_name,
+                AccessKeyId=key_id,
+                Status="Active" if active else "Inactive",
+            )
+
+    def console_password(self, owner: IamUser) -> ConsolePassword | None:
+        """The user's login profile, None where it has none."""
+        try:
+            with translated(f"GetLoginProfile of {owner.name} in {self.account}"):
+                profile = self._client.get_login_profile(UserName=owner.name)["LoginProfile"]
+        except NotFoundError:
+            return None
+        return ConsolePassword(owner=owner, since=profile["CreateDate"])
+
+    def credentials(self, owner: IamUser, kind: CredentialKind) -> dict[str, StaticCredential]:
+        """The user's credentials of this kind, by id."""
+        with translated(f"listing {kind}s of {owner.name} in {self.account}"):
+            found = {
+                CredentialKind.SSH_PUBLIC_KEY: self._ssh_public_keys,
+                CredentialKind.SIGNING_CERTIFICATE: self._signing_certificates,
+                CredentialKind.SERVICE_SPECIFIC: self._service_specific_credentials,
+            }[kind](owner)
+            return {credential.credential_id: credential for credential in found}
+
+    def _ssh_public_keys(self, owner: IamUser) -> Iterator[StaticCredential]:
+        pages = self._client.get_paginator("list_ssh_public_keys").paginate(UserName=owner.name)
+        for key in (key for page in pages for key in page["SSHPublicKeys"]):
+            yield StaticCredential(
+                owner=owner,
+                kind=CredentialKind.SSH_PUBLIC_KEY,
+                credential_id=key["SSHPublicKeyId"],
+                active=key["Status"] == "Active",
+                since=key["UploadDate"],
+            )
+
+    def _signing_certificates(self, owner: IamUser) -> Iterator[StaticCredential]:
+        pages = self._client.get_paginator("list_signing_certificates").paginate(
+            UserName=owner.name
+        )
+        for certificate in (item for page in pages for item in page["Certificates"]):
+            yield StaticCredential(
+                owner=owner,
+                kind=CredentialKind.SIGNING_CERTIFICATE,
+                credential_id=certificate["CertificateId"],
+                active=certificate["Status"] == "Active",
+                since=certificate.get("UploadDate"),
+            )
+
+    def _service_specific_credentials(self, owner: IamUser) -> Iterator[StaticCredential]:
+        page = self._client.list_service_specific_credentials(UserName=owner.name)
+        while True:
+            for credential in page.get("ServiceSpecificCredentials", []):
+                yield StaticCredential(
+                    owner=owner,
+                    kind=CredentialKind.SERVICE_SPECIFIC,
+                    credential_id=credential["ServiceSpecificCredentialId"],
+                    active=credential["Status"] == "Active",
+                    service=credential["ServiceName"],
+                    since=credential["CreateDate"],
+                )
+            if not page.get("IsTruncated"):
+                return
+            page = self._client.list_service_specific_credentials(
+                UserName=owner.name, Marker=page["Marker"]
+            )
+
+    def set_credential(
+        self, user_name: str, kind: CredentialKind, credential_id: str, *, active: bool
+    ) -> None:
+        """Makes the credential active or inactive."""
+        status: Literal["Active", "Inactive"] = "Active" if active else "Inactive"
+        client = self._client
+        with translated(f"updating {kind} {credential_id} of {user_name} in {self.account}"):
+            match kind:
+                case CredentialKind.SSH_PUBLIC_KEY:
+                    client.update_ssh_public_key(
+                        UserName=user_name, SSHPublicKeyId=credential_id, Status=status
+                    )
+                case CredentialKind.SIGNING_CERTIFICATE:
+                    client.update_signing_certificate(
+                        UserName=user_name, CertificateId=credential_id, Status=status
+                    )
+                case CredentialKind.SERVICE_SPECIFIC:
+                    client.update_service_specific_credential(
+                        UserName=user_name,
+                        ServiceSpecificCredentialId=credential_id,
+                        Status=status,
+                    )
+
+    def attached_policies(self, user_name: str) -> frozenset[str]:
+        """ARNs of the managed policies attached to the user."""
+        with translated(f"ListAttachedUserPolicies of {user_name} in {self.account}"):
+            pages = self._client.get_paginator("list_attached_user_policies").paginate(
+                UserName=user_name
+            )
+            return frozenset(
+                policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"]
+            )
+
+    def inline_policies(self, user_name: str) -> frozenset[str]:
+        """Names of the user's inline policies."""
+        with translated(f"ListUserPolicies of {user_name} in {self.account}"):
+            pages = self._client.get_paginator("list_user_policies").paginate(UserName=user_name)
+            return frozenset(name for page in pages for name in page["PolicyNames"])
+
+    def attach_deny(self, user_name: str) -> None:
+        """Attaches AWSDenyAll. Raises SlotsFullError when the user's ten policies are used up."""
+        with translated(f"AttachUserPolicy AWSDenyAll to {user_name} in {self.account}"):
+            self._client.attach_user_policy(UserName=user_name, PolicyArn=DENY_ALL_ARN)
+
+    def detach_deny(self, user_name: str) -> None:
+        """Detaches AWSDenyAll; already detached is a success."""
+        try:
+            with translated(f"DetachUserPolicy AWSDenyAll from {user_name} in {self.account}"):
+                self._client.detach_user_policy(UserName=user_name, PolicyArn=DENY_ALL_ARN)
+        except NotFoundError:
+            return
+
+    def in_quarantine_group(self, user_name: str) -> bool:
+        """Whether the user is in the quarantine group."""
+        with translated(f"ListGroupsForUser {user_name} in {self.account}"):
+            pages = self._client.get_paginator("list_groups_for_user").paginate(UserName=user_name)
+            return any(
+                group["GroupName"] == QUARANTINE_GROUP for page in pages for group in page["Groups"]
+            )
+
+    def quarantine_group_denies(self) -> bool:
+        """Whether the quarantine group still denies everything, by the policy as deployed."""
+        try:
+            with translated(f"GetGroupPolicy {QUARANTINE_GROUP} in {self.account}"):
+                document: object = self._client.get_group_policy(
+                    GroupName=QUARANTINE_GROUP, PolicyName="keyward-deny-all"
+                )["PolicyDocument"]
+        except NotFoundError:
+            return False
+        statements = document.get("Statement") if isinstance(document, dict) else None
+        statement = statements[0] if isinstance(statements, list) and statements else statements
+        if not isinstance(statement, dict):
+            return False
+        wanted = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+        return {name: statement.get(name) for name in wanted} == wanted and not (
+            statement.keys() - wanted.keys() - {"Sid"}
+        )
+
+    def join_quarantine_group(self, user_name: str) -> None:
+        """Puts the user into the quarantine group. Raises SlotsFullError, or NotFoundError."""
+        with translated(f"AddUserToGroup {user_name} to {QUARANTINE_GROUP} in {self.account}"):
+            self._client.add_user_to_group(UserName=user_name, GroupName=QUARANTINE_GROUP)
+
+    def leave_quarantine_group(self, user_name: str) -> None:
+        """Takes the user out of the quarantine group; not being in it is a success."""
+        try:
+            with translated(f"RemoveUserFromGroup {user_name} in {self.account}"):
+                self._client.remove_user_from_group(UserName=user_name, GroupName=QUARANTINE_GROUP)
+        except NotFoundError:
+            return
+
+    def set_deny_boundary(self, user_name: str) -> None:
+        """Makes AWSDenyAll the user's permissions boundary."""
+        with translated(f"PutUserPermissionsBoundary of {user_name} in {self.account}"):
+            self._client.put_user_permissions_boundary(
+                UserName=user_name, PermissionsBoundary=DENY_ALL_ARN
+            )
+
+    def delete_boundary(self, user_name: str) -> None:
+        """Takes the user's permissions boundary away; none is a success."""
+        try:
+            with translated(f"DeleteUserPermissionsBoundary of {user_name} in {self.account}"):
+                self._client.delete_user_permissions_boundary(UserName=user_name)
+        except NotFoundError:
+            return
+
+    def set_marker(self, user_name: str, value: str) -> None:
+        """Sets the marker tag."""
+        with translated(f"TagUser {user_name} in {self.account}"):
+            self._client.tag_user(UserName=user_name, Tags=[{"Key": MARKER_TAG, "Value": value}])
+
+    def remove_marker(self, user_name: str) -> None:
+        """Removes the marker tag."""
+        with translated(f"UntagUser {user_name} in {self.account}"):
+            self._client.untag_user(UserName=user_name, TagKeys=[MARKER_TAG])
+
+    def root_has_access_keys(self) -> bool:
+        """Whether the account's root user has access keys.
+
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountSummary.html
+        """
+        with translated(f"GetAccountSummary in {self.account}"):
+            summary = self._client.get_account_summary()["SummaryMap"]
+        return summary.get("AccountAccessKeysPresent", 0) > 0

@@ -1,0 +1,31 @@
+"""The topic that people subscribe to."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from keyward.gateways.translate import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+
+class SnsGateway:
+    """Publishes alerts to one topic."""
+
+    def __init__(self, *, client: "SNSClient", topic_arn: str) -> None:
+        self._client = client
+        self._topic_arn = topic_arn
+
+    def publish(self, *, subject: str, body: str, attributes: Mapping[str, str]) -> str:
+        """Publishes one message; its id. Raises GatewayError."""
+        with translated("Publish to the alert topic"):
+            return self._client.publish(
+                TopicArn=self._topic_arn,
+                Subject=subject,
+                Message=body,
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": value}
+                    for name, value in attributes.items()
+                    if value
+                },
+            )["MessageId"]

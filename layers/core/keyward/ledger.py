@@ -1,0 +1,428 @@
+"""What was found, meant, done and told: the only memory, and the only idempotency mechanism.
+
+Items (pk / sk):
+    finding#<key> / finding               a FindingRecord; indexed by state, and while untold
+    subject#<account> / <unique id>       what is held contained (a Containment), or was released
+    budget#<scope>#<window> / budget      how many actions a window has seen
+    settings / accepted                   the settings in force
+    notice#<kind>#<id> / notice           what must be told and is no finding
+    alerts#<window> / alerts              how many alerts a window has seen
+
+Every write of a finding is conditional on the version that was read. Intent, budget and the
+subject's containment are one transaction.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel
+
+from keyward import planner
+from keyward.actions import Before
+from keyward.errors import GatewayError
+from keyward.findings import Containment, FindingRecord, Notice, State
+from keyward.gateways.dynamodb import DynamoDbGateway, Item, RefusedError, Write
+from keyward.planner import Busy, Plan
+from keyward.settings import Accepted
+
+ATTEMPTS = 5
+"""So often a write is tried anew when another worker was faster."""
+
+RETENTION = timedelta(days=400)
+"""Budgets and counters are kept for this long after their window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """What `begin` wrote. `proceed`: the record is ours to act on; `took_over`: by its intent."""
+
+    record: FindingRecord | None
+    proceed: bool = False
+    took_over: bool = False
+    released: bool = False
+    over_budget: bool = False
+
+
+class Ledger:
+    """Reads and writes the table. Every method raises GatewayError when that fails."""
+
+    def __init__(self, table: DynamoDbGateway, *, claim_seconds: float) -> None:
+        self._table = table
+        self._claim_seconds = claim_seconds
+
+    # Findings
+
+    def finding(self, key: str) -> FindingRecord | None:
+        """The finding of this key."""
+        item = self._table.get(f"finding#{key}", "finding")
+        return None if item is None else _document(FindingRecord, item)
+
+    def begin(self, planned: Plan, *, before: Before | None, now: datetime) -> Begun:
+        """Records a confirmed finding, and the intent where the plan acts: in one transaction.
+
+        Nothing is written, and nothing may be done, about a subject that an operator released.
+        Raises GatewayError(retryable) while another worker's claim is alive.
+        """
+        return self._advance(
+            planned,
+            lambda old, wanted: planner.advance(
+                old, wanted, now=now, claim_seconds=self._claim_seconds
+            ),
+            before=before,
+            now=now,
+        )
+
+    def settle(self, planned: Plan, *, why: str, now: datetime) -> Begun:
+        """Records that the present state doesn't bear a suspicion out, and why."""
+        return self._advance(
+            planned,
+            lambda old, wanted: planner.settle(
+                old, wanted, why=why, now=now, claim_seconds=self._claim_seconds
+            ),
+            before=None,
+            now=now,
+        )
+
+    def _advance(
+        self,
+        planned: Plan,
+        step: Callable[[FindingRecord | None, Plan], FindingRecord | Busy | None],
+        *,
+        before: Before | None,
+        now: datetime,
+    ) -> Begun:
+        old: FindingRecord | None = None
+        spent = False
+        for _ in range(ATTEMPTS):
+            record = step(old, planned)
+            if record is None:
+                return Begun(record=old, over_budget=spent)
+            if isinstance(record, Busy):
+                message = f"finding {planned.finding.key}: another worker is at it; try again later"
+                raise GatewayError(message, code="Busy", retryable=True)
+            writes = self._writes(record, planned, old=old, before=before, now=now)
+            try:
+                self._table.write(*writes)
+            except RefusedError as refused:
+                if refused.failed[0]:
+                    old = _document(FindingRecord, refused.old[0]) if refused.old[0] else None
+                elif refused.failed[1]:
+                    return Begun(record=old, released=True)
+                else:
+                    planned, spent = planner.over_budget(planned), True
+                continue
+            return Begun(
+                record=record,
+                proceed=record.state is State.ACTING,
+                took_over=old is not None and old.state is State.ACTING,
+                over_budget=spent,
+            )
+        message = f"finding {planned.finding.key}: other workers were faster {ATTEMPTS} times"
+        raise GatewayError(message, code="Contention", retryable=True)
+
+    def _writes(
+        self,
+        record: FindingRecord,
+        planned: Plan,
+        *,
+        old: FindingRecord | None,
+        before: Before | None,
+        now: datetime,
+    ) -> list[Write]:
+        writes = [_put_finding(record, replacing=old)]
+        takes_over = old is not None and old.state is State.ACTING
+        if record.state is State.ACTING and record.action is not None and not takes_over:
+            containment = Containment(
+                account=record.account,
+                unique_id=record.unique_id,
+                finding=record.key,
+                action=record.action,
+                before=before or Before(),
+                contained_at=now,
+            )
+            writes.append(_contain(containment, now=now))
+            if planned.spend is not None:
+                spend = planned.spend
+                for scope, limit in (
+                    ("organization", spend.organization_limit),
+                    (record.account, spend.account_limit),
+                ):
+                    writes.append(
+                        _count(
+                            f"budget#{scope}#{spend.window}",
+                            "budget",
+                            limit=limit,
+                            expires_at=spend.window_ends + RETENTION,
+                        )
+                    )
+        elif not takes_over:
+            writes.append(_not_released(record.account, record.unique_id, now=now))
+        return writes
+
+    def finish(self, record: FindingRecord, *, replacing: FindingRecord) -> None:
+        """Writes the outcome of an act. Raises GatewayError(retryable) when somebody was faster."""
+        self._replace(_put_finding(record, replacing=replacing))
+
+    def release_begins(
+        self,
+        record: FindingRecord,
+        *,
+        replacing: FindingRecord,
+        unique_ids: Iterable[str],
+        until: datetime,
+        by: str,
+    ) -> None:
+        """Records that a release begins: from here on no event or sweep touches these ids.
+
+        They are the subject's own and those of the keys that the release makes active again.
+        """
+        self._replace(
+            _put_finding(record, replacing=replacing),
+            *(
+                _released(record.account, unique_id, until=until, by=by)
+                for unique_id in dict.fromkeys(unique_ids)
+            ),
+        )
+
+    def release_ends(self, record: FindingRecord, *, replacing: FindingRecord) -> None:
+        """Records that what was there before is back, and forgets the containment."""
+        self._replace(
+            _put_finding(record, replacing=replacing),
+            {
+                "Update": {
+                    "Key": _key(f"subject#{record.account}", record.unique_id),
+                    "UpdateExpression": "REMOVE doc, finding",
+                }
+            },
+        )
+
+    def _replace(self, *writes: Write) -> None:
+        try:
+            self._table.write(*writes)
+        except RefusedError as refused:
+            message = "the finding changed meanwhile: try again"
+            raise GatewayError(message, code="Contention", retryable=True) from refused
+
+    def findings_in(
+        self, state: State, *, limit: int, after: Item | None = None
+    ) -> tuple[list[FindingRecord], Item | None]:
+        """A page of the findings in this state, oldest change first, and where the next begins."""
+        items, following = self._table.query_index(
+            index="by_state", attribute="gsi_state", value=state.value, limit=limit, after=after
+        )
+        return [_document(FindingRecord, item) for item in items], following
+
+    # Containment
+
+    def contained(self, account: str, *, now: datetime) -> list[Containment]:
+        """What is held contained in the account and not released."""
+        return [
+            _document(Containment, item)
+            for item in self._table.query(f"subject#{account}")
+            if "doc" in item and not _is_released(item, now)
+        ]
+
+    def containment(self, account: str, unique_id: str) -> Containment | None:
+        """What is known of one contained subject, also while its release is under way."""
+        item = self._table.get(f"subject#{account}", unique_id)
+        return None if item is None or "doc" not in item else _document(Containment, item)
+
+    # Settings
+
+    def accepted(self) -> Accepted | None:
+        """The settings in force; None where none were ever compiled."""
+        item = self._table.get("settings", "accepted")
+        if item is None:
+            return None
+        return Accepted.model_validate_json(zlib.decompress(item["body"]["B"]))
+
+    def accept(self, accepted: Accepted, *, replacing: int) -> None:
+        """Puts these settings in force in place of version `replacing` (0: of none).
+
+        Raises GatewayError(retryable) when somebody was faster.
+        """
+        item = {
+            **_key("settings", "accepted"),
+            "version": {"N": str(accepted.version)},
+            "body": {"B": zlib.compress(accepted.model_dump_json().encode())},
+        }
+        self._replace({"Put": _conditional_put(item, replacing=replacing)})
+
+    # What must be told
+
+    def notice(self, notice: Notice) -> bool:
+        """Keeps a notice to be told, once for its kind and id. True when it is new."""
+        item = {
+            **_key(f"notice#{notice.kind}#{notice.id}", "notice"),
+            "doc": {"S": notice.model_dump_json()},
+            "updated_at": {"S": _timestamp(notice.at)},
+            "untold": {"S": "untold"},
+        }
+        try:
+            self._table.write({"Put": _conditional_put(item, replacing=0)})
+        except RefusedError:
+            return False
+        return True
+
+    def untold(self, *, before: datetime, limit: int) -> list[FindingRecord | Notice]:
+        """What changed before then and is still to be told, oldest first."""
+        items, _ = self._table.query_index(
+            index="untold", attribute="untold", value="untold", limit=limit
+        )
+        return [
+            told_document(item) for item in items if item["updated_at"]["S"] < _timestamp(before)
+        ]
+
+    def still_untold(self, what: FindingRecord | Notice) -> FindingRecord | Notice | None:
+        """The same finding or notice as it is now; None where it needs no telling (any more)."""
+        if isinstance(what, Notice):
+            item = self._table.get(f"notice#{what.kind}#{what.id}", "notice")
+        else:
+            item = self._table.get(f"finding#{what.key}", "finding")
+        return None if item is None or "untold" not in item else told_document(item)
+
+    def told(self, what: FindingRecord | Notice) -> None:
+        """Records that `what` was told. What changed meanwhile stays to be told."""
+        if isinstance(what, Notice):
+            self._table.write(
+                {
+                    "Update": {
+                        "Key": _key(f"notice#{what.kind}#{what.id}", "notice"),
+                        "UpdateExpression": "REMOVE untold",
+                    }
+                }
+            )
+            return
+        for _ in range(ATTEMPTS):
+            record = self.finding(what.key)
+            if record is None or record.untold != what.untold:
+                return
+            after = record.model_copy(update={"untold": None, "version": record.version + 1})
+            try:
+                self._table.write(_put_finding(after, replacing=record))
+            except RefusedError:
+                continue
+            return
+
+    def may_tell(self, *, window_minutes: int, limit: int, now: datetime) -> bool:
+        """Takes one of the window's alerts; False when they are used up."""
+        window = int(now.timestamp() // (window_minutes * 60))
+        try:
+            self._table.write(
+                _count(f"alerts#{window}", "alerts", limit=limit, expires_at=now + RETENTION)
+            )
+        except RefusedError:
+            return False
+        return True
+
+
+def told_document(item: Item) -> FindingRecord | Notice:
+    """The finding or notice in an item of the table or of its stream."""
+    if item["pk"]["S"].startswith("notice#"):
+        return _document(Notice, item)
+    return _document(FindingRecord, item)
+
+
+def _document[M: BaseModel](model: type[M], item: Item) -> M:
+    return model.model_validate_json(item["doc"]["S"])
+
+
+def _key(pk: str, sk: str) -> Item:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _timestamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _conditional_put(item: Item, *, replacing: int) -> Write:
+    if replacing == 0:
+        return {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+    return {
+        "Item": item,
+        "ConditionExpression": "#v = :v",
+        "ExpressionAttributeNames": {"#v": "version"},
+        "ExpressionAttributeValues": {":v": {"N": str(replacing)}},
+    }
+
+
+def _put_finding(record: FindingRecord, *, replacing: FindingRecord | None) -> Write:
+    item: Item = {
+        **_key(f"finding#{record.key}", "finding"),
+        "version": {"N": str(record.version)},
+        "gsi_state": {"S": record.state.value},
+        "updated_at": {"S": _timestamp(record.last_seen)},
+        "doc": {"S": record.model_dump_json()},
+    }
+    if record.untold is not None:
+        item["untold"] = {"S": "untold"}
+    return {"Put": _conditional_put(item, replacing=replacing.version if replacing else 0)}
+
+
+def _contain(containment: Containment, *, now: datetime) -> Write:
+    """Keeps the first `before` of a subject; refused while a release holds."""
+    return {
+        "Update": {
+            "Key": _key(f"subject#{containment.account}", containment.unique_id),
+            "UpdateExpression": (
+                "SET doc = if_not_exists(doc, :doc), finding = if_not_exists(finding, :f)"
+            ),
+            "ConditionExpression": (
+                "attribute_not_exists(released_until) OR released_until <= :now"
+            ),
+            "ExpressionAttributeValues": {
+                ":doc": {"S": containment.model_dump_json()},
+                ":f": {"S": containment.finding},
+                ":now": {"N": str(int(now.timestamp()))},
+            },
+        }
+    }
+
+
+def _not_released(account: str, unique_id: str, *, now: datetime) -> Write:
+    return {
+        "ConditionCheck": {
+            "Key": _key(f"subject#{account}", unique_id),
+            "ConditionExpression": (
+                "attribute_not_exists(released_until) OR released_until <= :now"
+            ),
+            "ExpressionAttributeValues": {":now": {"N": str(int(now.timestamp()))}},
+        }
+    }
+
+
+def _released(account: str, unique_id: str, *, until: datetime, by: str) -> Write:
+    return {
+        "Update": {
+            "Key": _key(f"subject#{account}", unique_id),
+            "UpdateExpression": "SET released_until = :until, released_by = :by",
+            "ExpressionAttributeValues": {
+                ":until": {"N": str(int(until.timestamp()))},
+                ":by": {"S": by},
+            },
+        }
+    }
+
+
+def _is_released(item: Item, now: datetime) -> bool:
+    until = item.get("released_until")
+    return until is not None and int(until["N"]) > now.timestamp()
+
+
+def _count(pk: str, sk: str, *, limit: int, expires_at: datetime) -> Write:
+    return {
+        "Update": {
+            "Key": _key(pk, sk),
+            "UpdateExpression": "ADD spent :one SET expires_at = :expires",
+            "ConditionExpression": "attribute_not_exists(spent) OR spent < :limit"
+            if limit > 0
+            else "attribute_exists(pk) AND attribute_not_exists(pk)",
+            "ExpressionAttributeValues": {
+                ":one": {"N": "1"},
+                ":expires": {"N": str(int(expires_at.timestamp()))},
+                **({":limit": {"N": str(limit)}} if limit > 0 else {}),
+            },
+        }
+    }

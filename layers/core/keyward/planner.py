@@ -1,0 +1,361 @@
+"""findings + settings + exemptions + budgets -> what to do. Pure: no clock, no AWS, no log.
+
+The two questions that it answers: what is to be done about a finding (`plan`), and what becomes of
+the ledger's record of it (`advance`, `settle`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from keyward.actions import (
+    Action,
+    DeactivateAccessKeys,
+    DeactivateCredential,
+    Enforcement,
+    QuarantineUser,
+    Target,
+)
+from keyward.findings import Finding, FindingRecord, Moment, RecordedEvidence, Severity, State
+from keyward.model import AccessKey, Contained, IamUser, StaticCredential
+from keyward.principals import protected, recognised
+from keyward.rule import InForce
+from keyward.settings import Mode
+
+HISTORY_LENGTH = 30
+"""So many last moments of a finding are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """What an action takes from the budgets: limits that already include a critical reserve."""
+
+    window: int
+    window_ends: datetime
+    organization_limit: int
+    account_limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be done about one finding.
+
+    `action` is None where nothing is to be done but tell; `held` then says why, where the rule
+    asks for more. `spend` is None where nothing new is touched: putting a containment back costs
+    no budget, else an attacker could spend it by undoing.
+    """
+
+    finding: Finding
+    mode: Mode
+    action: Action | None = None
+    held: str | None = None
+    exempt_by: str | None = None
+    spend: Spend | None = None
+    settings_version: int = 0
+
+
+def without_exempt(
+    findings: Iterable[Finding], *, settings: InForce, now: datetime
+) -> tuple[list[Plan], list[Finding]]:
+    """The plans for exempt findings, and the findings that no exemption covers."""
+    exempt, rest = [], []
+    for finding in findings:
+        name = settings.exemption(rule=finding.rule, subject=finding.subject, now=now)
+        if name is None:
+            rest.append(finding)
+        else:
+            exempt.append(
+                Plan(
+                    finding=finding,
+                    mode=settings.mode(finding.rule, now),
+                    exempt_by=name,
+                    settings_version=settings.accepted.version,
+                )
+            )
+    return exempt, rest
+
+
+def plan(
+    findings: Iterable[Finding], *, settings: InForce, hub_account: str, now: datetime
+) -> list[Plan]:
+    """One plan for each subject.
+
+    Of several findings about one subject the one that acts, else the gravest, leads; the others'
+    rules stand in its `also`: two alerts and two acts about one access key would help nobody.
+    """
+    groups: dict[tuple[str, str], list[Plan]] = {}
+    for finding in findings:
+        subject = finding.subject
+        groups.setdefault((subject.account, subject.unique_id or subject.label), []).append(
+            _plan(finding, settings=settings, hub_account=hub_account, now=now)
+        )
+    return [_lead(group) for group in groups.values()]
+
+
+def _lead(group: list[Plan]) -> Plan:
+    lead, *others = sorted(
+        group, key=lambda plan: (plan.action is None, -plan.finding.severity.rank)
+    )
+    also = tuple(
+        dict.fromkeys(
+            other.finding.rule for other in others if other.finding.rule != lead.finding.rule
+        )
+    )
+    severity = max((plan.finding.severity for plan in group), key=lambda value: value.rank)
+    return replace(lead, finding=replace(lead.finding, also=also, severity=severity))
+
+
+def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetime) -> Plan:
+    mode = settings.mode(finding.rule, now)
+    planned = Plan(finding=finding, mode=mode, settings_version=settings.accepted.version)
+    if mode is not Mode.ENFORCE or finding.enforcement is Enforcement.REPORT:
+        return planned
+    held = _held(finding, settings=settings, hub_account=hub_account)
+    action = None if held else _action(finding)
+    if action is None:
+        return replace(planned, held=held or "the IAM user could not be identified")
+    if finding.enforcement is Enforcement.REAPPLY:
+        return replace(planned, action=action)
+    return replace(
+        planned, action=action, spend=_spend(finding.severity, settings=settings, now=now)
+    )
+
+
+def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | None:
+    """Why a rule in mode enforce must not act on this finding; None where it may."""
+    subject, actor = finding.subject, finding.evidence.actor
+    if subject.owner is not None:
+        why = protected(subject.owner, settings.accepted.settings)
+        if why is not None:
+            return f"protected principal: {why}"
+    if not isinstance(subject, Contained):
+        who = recognised(actor, finding.account, hub=hub_account)
+        if who is not None:
+            return f"made by {who}"
+        if settings.rules[finding.rule].existing != "enforce":
+            began = settings.accepted.enforcing_since.get(finding.rule)
+            if began is None or subject.since is None or subject.since < began:
+                return "existed before the rule began to enforce"
+    allowed = settings.accepted.settings.act_in_management_account
+    if finding.account == hub_account and allowed != hub_account:
+        return "in the management account, where settings don't let Keyward act"
+    return None
+
+
+def _action(finding: Finding) -> Action | None:  # noqa: PLR0911 - a case each
+    subject = finding.subject.of if isinstance(finding.subject, Contained) else finding.subject
+    owner = subject.owner
+    if owner is None or owner.user_id is None:
+        return None
+    target = Target(
+        account=owner.account, user_name=owner.name, user_id=owner.user_id, user_arn=owner.arn
+    )
+    match finding.enforcement:
+        case Enforcement.DEACTIVATE_ACCESS_KEY:
+            one = (subject.key_id,) if isinstance(subject, AccessKey) else None
+            return DeactivateAccessKeys(target=target, key_ids=one)
+        case Enforcement.QUARANTINE_USER:
+            return QuarantineUser(target=target, marker=finding.key)
+        case Enforcement.DEACTIVATE_CREDENTIAL | Enforcement.REAPPLY:
+            match subject:
+                case AccessKey():
+                    return DeactivateAccessKeys(target=target, key_ids=(subject.key_id,))
+                case StaticCredential():
+                    return DeactivateCredential(
+                        target=target, kind=subject.kind, credential_id=subject.credential_id
+                    )
+                case IamUser():
+                    return QuarantineUser(target=target, marker=finding.key)
+                case _:
+                    return None
+        case Enforcement.REPORT:
+            return None
+
+
+def _spend(severity: Severity, *, settings: InForce, now: datetime) -> Spend:
+    budgets = settings.accepted.settings.budgets
+    length = timedelta(minutes=budgets.window_minutes)
+    window = int(now.timestamp() // length.total_seconds())
+    reserve = budgets.critical_reserve if severity is Severity.CRITICAL else 0
+    return Spend(
+        window=window,
+        window_ends=datetime.fromtimestamp((window + 1) * length.total_seconds(), tz=now.tzinfo),
+        organization_limit=budgets.organization + reserve,
+        account_limit=budgets.account + reserve,
+    )
+
+
+def over_budget(planned: Plan) -> Plan:
+    """The same plan where no budget is left: the finding is recorded, nothing is done."""
+    return replace(
+        planned, action=None, spend=None, held="the action budget of this window is spent"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """Another worker's claim on the finding is alive: try again later."""
+
+
+def advance(  # noqa: PLR0911 - a state each
+    old: FindingRecord | None, planned: Plan, *, now: datetime, claim_seconds: float
+) -> FindingRecord | Busy | None:
+    """The record to write for a confirmed finding; None where the ledger has it all.
+
+    A closed finding's violation that is back begins a new episode. An act that a crash left
+    half done is taken over with its own intent. What Keyward made inactive and is active again
+    is acted on again, in the same episode.
+    """
+    if old is None:
+        return _fresh(planned, now=now, claim_seconds=claim_seconds)
+    same_event = old.evidence.event_id == planned.finding.evidence.event_id
+    if old.state is State.EXEMPT and planned.exempt_by is not None:
+        return None
+    if old.state is State.RELEASING:
+        return Busy()
+    if old.state is State.ACTING:
+        if old.claim_until is not None and now < old.claim_until:
+            return Busy()
+        return _moved(old, State.ACTING, now=now, note="taken over", claim_seconds=claim_seconds)
+    if old.state.closed:
+        return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
+    if old.state is State.ACTED and _came_back(planned):
+        return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
+    if planned.action is not None and (
+        old.state is State.OPEN or (old.state is State.FAILED and not same_event)
+    ):
+        return _moved(
+            old, State.ACTING, now=now, note="acting", claim_seconds=claim_seconds
+        ).model_copy(update={"action": planned.action, "held": None, "mode": planned.mode.value})
+    if same_event:
+        return None
+    return old.model_copy(
+        update={"version": old.version + 1, "seen": old.seen + 1, "last_seen": now}
+    )
+
+
+def settle(
+    old: FindingRecord | None, planned: Plan, *, why: str, now: datetime, claim_seconds: float
+) -> FindingRecord | Busy | None:
+    """The record to write for a suspicion that the present state doesn't bear out.
+
+    Kept either way; an act that a crash left half done is taken over, to be verified and closed.
+    """
+    if old is None:
+        fresh = _fresh(replace(planned, action=None), now=now, claim_seconds=claim_seconds)
+        closed = _moved(fresh, State.RESOLVED, now=now, note=why)
+        return closed.model_copy(
+            update={"version": 1, "untold": now, "outcome": why, "history": closed.history[-1:]}
+        )
+    if old.state is State.ACTING:
+        if old.claim_until is not None and now < old.claim_until:
+            return Busy()
+        return _moved(old, State.ACTING, now=now, note="taken over", claim_seconds=claim_seconds)
+    if old.state is State.OPEN:
+        return _moved(old, State.RESOLVED, now=now, note=why)
+    return None
+
+
+def finished(record: FindingRecord, state: State, *, outcome: str, now: datetime) -> FindingRecord:
+    """The record after an act: told, unless the same outcome was told before."""
+    news = outcome != record.outcome
+    return _moved(record, state, now=now, note=outcome).model_copy(
+        update={"outcome": outcome, "untold": now if news else record.untold}
+    )
+
+
+def releasing(
+    record: FindingRecord, *, by: str, reason: str, now: datetime, claim_seconds: float
+) -> FindingRecord:
+    """The record while a release is under way."""
+    note = f"release by {by}: {reason}"
+    return _moved(record, State.RELEASING, now=now, note=note, claim_seconds=claim_seconds)
+
+
+def _came_back(planned: Plan) -> bool:
+    """Whether what Keyward did is undone: a quarantined user still exists, that alone isn't."""
+    undone = isinstance(planned.finding.subject, AccessKey | StaticCredential | Contained)
+    return planned.action is not None and undone
+
+
+def _next_episode(
+    old: FindingRecord, planned: Plan, *, now: datetime, claim_seconds: float
+) -> FindingRecord:
+    fresh = _fresh(planned, now=now, claim_seconds=claim_seconds)
+    return fresh.model_copy(
+        update={
+            "episode": old.episode + 1,
+            "version": old.version + 1,
+            "seen": old.seen + 1,
+            "first_seen": old.first_seen,
+            "history": _history(old, *fresh.history),
+        }
+    )
+
+
+def _fresh(planned: Plan, *, now: datetime, claim_seconds: float) -> FindingRecord:
+    finding = planned.finding
+    subject, owner, evidence = finding.subject, finding.subject.owner, finding.evidence
+    if planned.exempt_by is not None:
+        state = State.EXEMPT
+    else:
+        state = State.OPEN if planned.action is None else State.ACTING
+    return FindingRecord(
+        key=finding.key,
+        state=state,
+        rule=finding.rule,
+        also=finding.also,
+        severity=finding.severity,
+        mode=planned.mode.value,
+        account=finding.account,
+        subject=subject.label,
+        subject_kind=type(subject).__name__,
+        unique_id=subject.unique_id or subject.label,
+        user_id=owner.user_id if owner else None,
+        user_name=owner.name if owner else None,
+        user_arn=owner.arn if owner else None,
+        reason=finding.reason.text,
+        fix=finding.fix,
+        enforcement=finding.enforcement,
+        evidence=RecordedEvidence(
+            event_id=evidence.event_id,
+            event_name=evidence.event_name,
+            event_time=evidence.event_time,
+            region=evidence.region,
+            actor=evidence.actor.label,
+            source_ip=evidence.actor.source_ip,
+        ),
+        first_seen=now,
+        last_seen=now,
+        action=planned.action,
+        claim_until=now + timedelta(seconds=claim_seconds) if state is State.ACTING else None,
+        exempt_by=planned.exempt_by,
+        held=planned.held,
+        settings_version=planned.settings_version,
+        untold=now if state is State.OPEN else None,
+        history=(Moment(at=now, state=state, note=planned.held or ""),),
+    )
+
+
+def _moved(
+    old: FindingRecord,
+    state: State,
+    *,
+    now: datetime,
+    note: str,
+    claim_seconds: float | None = None,
+) -> FindingRecord:
+    until = None if claim_seconds is None else now + timedelta(seconds=claim_seconds)
+    return old.model_copy(
+        update={
+            "state": state,
+            "version": old.version + 1,
+            "last_seen": now,
+            "claim_until": until,
+            "history": _history(old, Moment(at=now, state=state, note=note)),
+        }
+    )
+
+
+def _history(old: FindingRecord, *moments: Moment) -> tuple[Moment, ...]:
+    return (*old.history, *moments)[-HISTORY_LENGTH:]

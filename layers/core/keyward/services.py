@@ -1,0 +1,174 @@
+"""The only place that builds clients. Each is made on first use and kept for the next event."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from keyward.gateways.dynamodb import DynamoDbGateway
+from keyward.gateways.iam import IamGateway
+from keyward.gateways.organization import OrganizationGateway, Session, StsGateway
+from keyward.gateways.sns import SnsGateway
+from keyward.gateways.ssm import SsmGateway
+from keyward.ledger import Ledger
+from keyward.settings import Accepted
+
+if TYPE_CHECKING:
+    from boto3.session import Session as BotoSession
+
+SETTINGS_SECONDS = 30
+"""The accepted settings are read again after this long."""
+
+MEMBERSHIP_SECONDS = 300
+"""Whether an account is an active member is asked again after this long."""
+
+EXPIRY_MARGIN = timedelta(minutes=5)
+"""Credentials are renewed so long before they end."""
+
+IAM_REGION = "us-east-1"
+"""Where IAM's global endpoint signs.
+
+Source: https://docs.aws.amazon.com/general/latest/gr/iam-service.html
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the template tells a function."""
+
+    table: str
+    hub_account: str
+    function: str
+    topic_arn: str = ""
+    claim_seconds: float = 90.0
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> "Environment":
+        """The environment in these variables. Raises KeyError naming what the template forgot."""
+        return cls(
+            table=variables["KEYWARD_TABLE"],
+            hub_account=variables["KEYWARD_HUB_ACCOUNT"],
+            function=variables.get("AWS_LAMBDA_FUNCTION_NAME", "keyward"),
+            topic_arn=variables.get("KEYWARD_TOPIC_ARN", ""),
+        )
+
+
+@dataclass(kw_only=True)
+class Services:
+    """Gateways for one function, each built when it is first asked for."""
+
+    environment: Environment
+    sleep: Any = time.sleep
+    _settings: tuple[datetime, Accepted | None] | None = field(default=None, init=False)
+    _members: dict[str, tuple[datetime, bool]] = field(default_factory=dict, init=False)
+    _accounts: dict[str, tuple[datetime, IamGateway]] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        table = DynamoDbGateway(client=self._client("dynamodb"), table=self.environment.table)
+        return Ledger(table, claim_seconds=self.environment.claim_seconds)
+
+    @cached_property
+    def organization(self) -> OrganizationGateway:
+        """The organization."""
+        return OrganizationGateway(self._client("organizations"))
+
+    @cached_property
+    def sns(self) -> SnsGateway:
+        """The alert topic."""
+        return SnsGateway(client=self._client("sns"), topic_arn=self.environment.topic_arn)
+
+    @cached_property
+    def ssm(self) -> SsmGateway:
+        """Parameter Store."""
+        return SsmGateway(self._client("ssm"))
+
+    @cached_property
+    def sts(self) -> StsGateway:
+        """The function's own credentials."""
+        return StsGateway(self._client("sts"))
+
+    def accepted(self, now: datetime) -> Accepted:
+        """The settings in force, at most SETTINGS_SECONDS old. None ever compiled: report only.
+
+        Raises GatewayError when the ledger is out of reach: then nothing can be recorded either.
+        """
+        if self._settings is None or now - self._settings[0] >= timedelta(seconds=SETTINGS_SECONDS):
+            self._settings = (now, self.ledger.accepted())
+        return self._settings[1] or Accepted()
+
+    def is_member(self, account: str, now: datetime) -> bool:
+        """Whether the account is an active member of the organization, at most 5 minutes old."""
+        known = self._members.get(account)
+        if known is None or now - known[0] >= timedelta(seconds=MEMBERSHIP_SECONDS):
+            known = (now, self.organization.is_active_member(account))
+            self._members[account] = known
+        return known[1]
+
+    def iam(self, account: str, now: datetime) -> IamGateway:
+        """IAM of the account, by the member role; of the management account by our own.
+
+        The credentials are checked to be the account's before anything is done with them. Raises
+        GatewayError.
+        """
+        known = self._accounts.get(account)
+        if known is not None and now < known[0]:
+            return known[1]
+        if account == self.environment.hub_account:
+            self.sts.require_account(account)
+            known = (datetime.max.replace(tzinfo=now.tzinfo), self._iam(account, None))
+        else:
+            session = self.sts.assume_member_role(
+                account=account,
+                hub_account=self.environment.hub_account,
+                caller=self.environment.function,
+            )
+            StsGateway(self._client("sts", session)).require_account(account)
+            known = (session.expires_at - EXPIRY_MARGIN, self._iam(account, session))
+        self._accounts[account] = known
+        return known[1]
+
+    def _iam(self, account: str, session: Session | None) -> IamGateway:
+        return IamGateway(account=account, client=self._client("iam", session, IAM_REGION))
+
+    @cached_property
+    def _boto(self) -> "BotoSession":
+        import boto3  # noqa: PLC0415 - importing it costs as much as everything else
+
+        return boto3.session.Session()
+
+    def _client(
+        self, service: str, session: Session | None = None, region: str | None = None
+    ) -> Any:  # noqa: ANN401 - a boto3 client of any service
+        from botocore.config import Config  # noqa: PLC0415 - on first use only
+
+        credentials = (
+            {}
+            if session is None
+            else {
+                "aws_access_key_id": session.access_key_id,
+                "aws_secret_access_key": session.secret_access_key,
+                "aws_session_token": session.session_token,
+            }
+        )
+        config = Config(
+            connect_timeout=3,
+            read_timeout=10,
+            retries={"mode": "standard", "max_attempts": 3},
+        )
+        return self._boto.client(service, region_name=region, config=config, **credentials)  # type: ignore[call-overload]  # the service is a variable
+
+
+_services: Services | None = None
+
+
+def services() -> Services:
+    """The function's services, made on first use and kept while the function is warm."""
+    global _services  # noqa: PLW0603 - what a warm function keeps
+    if _services is None:
+        _services = Services(environment=Environment.of(os.environ))
+    return _services

@@ -1,0 +1,220 @@
+"""The settings that owners write into SSM, as models: every field has a safe default.
+
+`read_json` and `validated` are the only ways in: they raise SettingsError with parameter, field
+and what was expected. Descriptions feed docs/settings.md and the JSON Schemas.
+"""
+
+import json
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Never
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from keyward.errors import SettingsError
+from keyward.findings import Severity
+
+PREFIX = "/keyward"
+"""Where the tree of settings begins in Parameter Store."""
+
+MAX_DEPTH = 50
+"""Nesting beyond this is refused; no setting needs more than five."""
+
+AccountIdText = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
+RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class Mode(StrEnum):
+    """What a rule may do: nothing, tell, or tell and act."""
+
+    OFF = "off"
+    REPORT = "report"
+    ENFORCE = "enforce"
+
+    @property
+    def rank(self) -> int:
+        """0 for off to 2 for enforce."""
+        return list(Mode).index(self)
+
+
+class Setting(BaseModel):
+    """A part of the settings: unknown fields are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Budgets(Setting):
+    """How much Keyward may do before it stops acting and calls for people."""
+
+    window_minutes: int = Field(
+        default=60, ge=5, le=1440, description="Length of the window in which actions are counted."
+    )
+    organization: int = Field(
+        default=20, ge=0, le=1000, description="Enforcing actions per window, whole organization."
+    )
+    account: int = Field(
+        default=5, ge=0, le=1000, description="Enforcing actions per window in one account."
+    )
+    critical_reserve: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="So many more for critical findings, in the organization and in each account.",
+    )
+
+
+class Alerts(Setting):
+    """How many alerts people get before they are folded into digests."""
+
+    window_minutes: int = Field(
+        default=5, ge=1, le=60, description="Length of the window in which alerts are counted."
+    )
+    single_per_window: int = Field(
+        default=8, ge=1, le=100, description="Alerts told one by one in a window; the rest fold."
+    )
+
+
+class ProtectedPrincipal(Setting):
+    """Somebody whom Keyward never touches: a finding about them is told and never acted on."""
+
+    account: AccountIdText = Field(description="The account that the IAM user lives in.")
+    user_id: str | None = Field(
+        default=None, pattern=r"^AIDA[A-Z0-9]+$", description="Unique id of the IAM user."
+    )
+    arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:[a-z-]+:iam::\d{12}:user/.+$",
+        description="Exact ARN of the IAM user, path included; the unique id is safer.",
+    )
+    why: str = Field(min_length=3, max_length=200, description="For example: break-glass.")
+
+
+class GlobalSettings(Setting):
+    """/keyward/settings: what holds for all rules."""
+
+    ceiling: Mode = Field(
+        default=Mode.REPORT,
+        description="No rule does more than this. Set to enforce once backtests look right.",
+    )
+    act_in_management_account: AccountIdText | None = Field(
+        default=None,
+        description="The management account's own id, to let rules act in it; absent: report only.",
+    )
+    budgets: Budgets = Field(default=Budgets(), description="The blast radius.")
+    alerts: Alerts = Field(default=Alerts(), description="How alerts are folded in a storm.")
+    protected: tuple[ProtectedPrincipal, ...] = Field(
+        default=(), max_length=100, description="Principals that are never touched: break-glass."
+    )
+    owners: tuple[str, ...] = Field(
+        default=(),
+        max_length=50,
+        description=(
+            "Role or user ARNs that may change settings and deploy Keyward; `*` matches within "
+            "a segment. A change by anybody else is reported as keyward-tampered. Empty: nobody "
+            "is expected, so every change is reported."
+        ),
+    )
+    release_days: int = Field(
+        default=7, ge=1, le=90, description="How long a release exempts what was released."
+    )
+
+
+class RuleSettings(Setting):
+    """/keyward/rules/<rule-id>: what every rule has; a rule may add fields of its own."""
+
+    mode: Mode = Field(default=Mode.REPORT, description="off, report or enforce.")
+    severity: Severity = Field(default=Severity.HIGH, description="How soon somebody must look.")
+    existing: Literal["report", "enforce"] = Field(
+        default="report",
+        description=(
+            "What to do about what existed before the rule began to enforce. enforce is refused "
+            "until a plan of whom it hits has been shown and confirmed."
+        ),
+    )
+
+
+class Accepted(BaseModel):
+    """What is in force: compiled by settings_guard, the only settings that guards read.
+
+    `rules` holds each rule's validated parameter as JSON values; `enforcing_since` when each rule
+    began to enforce; `parameters` the version of each parameter that was accepted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = 0
+    compiled_at: AwareDatetime | None = None
+    settings: GlobalSettings = GlobalSettings()
+    rules: dict[str, dict[str, object]] = Field(default_factory=dict)
+    exemptions: dict[str, dict[str, object]] = Field(default_factory=dict)
+    enforcing_since: dict[str, AwareDatetime] = Field(default_factory=dict)
+    parameters: dict[str, int] = Field(default_factory=dict)
+    paused_until: AwareDatetime | None = None
+
+    def ceiling(self, now: datetime) -> Mode:
+        """The global ceiling: report while paused."""
+        if self.paused_until is not None and now < self.paused_until:
+            return min(Mode.REPORT, self.settings.ceiling, key=lambda mode: mode.rank)
+        return self.settings.ceiling
+
+
+def read_json(name: str, text: str) -> dict[str, object]:
+    """The JSON object in `text`, without its `$comment` members.
+
+    Raises SettingsError, naming `name`, for anything that isn't one JSON object: NaN, a member
+    twice, nesting beyond MAX_DEPTH among it.
+    """
+    try:
+        value = json.loads(
+            text, parse_constant=_refuse_constant, object_pairs_hook=_without_comments
+        )
+        _check_depth(value)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        message = f"{name}: not valid JSON: {reason}"
+        raise SettingsError(message) from error
+    if not isinstance(value, dict):
+        message = f"{name}: expected a JSON object, got {type(value).__name__}"
+        raise SettingsError(message)
+    return value
+
+
+def validated[M: BaseModel](name: str, model: type[M], value: dict[str, object]) -> M:
+    """`value` as a `model`. Raises SettingsError naming `name`, the field and what was expected."""
+    try:
+        return model.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"field {'.'.join(map(str, problem['loc'])) or '(whole)'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        message = f"{name}: {problems}"
+        raise SettingsError(message) from error
+
+
+def _refuse_constant(text: str) -> Never:
+    message = f"{text} is no JSON number"
+    raise ValueError(message)
+
+
+def _without_comments(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        message = "a member stands twice in one object"
+        raise ValueError(message)
+    return {name: value for name, value in pairs if not name.startswith("$comment")}
+
+
+def _check_depth(value: object, depth: int = 0) -> None:
+    if depth > MAX_DEPTH:
+        message = f"nested deeper than {MAX_DEPTH}"
+        raise ValueError(message)
+    match value:
+        case dict():
+            children = list(value.values())
+        case list():
+            children = value
+        case _:
+            children = []
+    for child in children:
+        _check_depth(child, depth + 1)
