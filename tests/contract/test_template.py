@@ -1,0 +1,937 @@
+"""What both templates must hold, checked as CloudFormation would deploy them."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.templates import (
+    HUB_ACCOUNT,
+    MEMBER_ACCOUNT,
+    ORGANIZATION,
+    ROOT,
+    Json,
+    Resource,
+    Stack,
+    hub,
+    listed,
+    matches,
+    member,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HUB = hub()
+HUB_THAT_ACTS_HERE = hub(ActInManagementAccount="true")
+HUB_ELSEWHERE = hub(region="eu-central-1")
+HUB_WITH_SCP = hub(EnableProtectionScp="true")
+LOCAL = hub(Local="true")
+MEMBER = member()
+STACKS = [HUB, HUB_THAT_ACTS_HERE, HUB_ELSEWHERE, HUB_WITH_SCP, LOCAL, MEMBER]
+
+DENY_ALL = "arn:aws:iam::aws:policy/AWSDenyAll"
+MEMBER_ROLE = "arn:aws:iam::*:role/keyward/keyward-member"
+FUNCTIONS = ["IamGuard", "SettingsGuard", "Notifier", "Operator"]
+GUARD_RULES = [
+    "keyward-iam-users",
+    "keyward-quarantine-group",
+    "keyward-tampered-roles",
+    "keyward-tampered",
+]
+
+# What may stand beside "*": AWS knows no resource for it, or doesn't document which.
+# Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+WITHOUT_RESOURCE = {
+    "iam:GetAccountSummary": "takes no resource",
+    "cloudformation:GetTemplateSummary": "takes no resource",
+    "cloudformation:ValidateTemplate": "takes no resource",
+    "s3:GetObject": "StackSets' own bucket for templates isn't documented",
+}
+
+
+def roles(stack: Stack) -> list[str]:
+    return list(stack.of_type("AWS::IAM::Role"))
+
+
+def allowed(stack: Stack, role: str) -> list[Resource]:
+    return [one for one in stack.statements(role) if one["Effect"] == "Allow"]
+
+
+def allowing(stack: Stack, role: str, action: str) -> list[Resource]:
+    return [one for one in allowed(stack, role) if action in one["Action"]]
+
+
+def targets(stack: Stack) -> Iterator[tuple[str, Resource]]:
+    for rule in stack.of_type("AWS::Events::Rule").values():
+        for target in rule["Targets"]:
+            yield rule.get("Name", ""), target
+
+
+def policy_of(stack: Stack, logical_id: str) -> list[Resource]:
+    found: list[Resource] = stack.properties(logical_id)["PolicyDocument"]["Statement"]
+    return found
+
+
+def record(service: str, name: str, /, *, account: str = HUB_ACCOUNT, **request: Json) -> Resource:
+    """Return what EventBridge makes of a CloudTrail record."""
+    return {
+        "source": f"aws.{service}",
+        "detail-type": "AWS API Call via CloudTrail",
+        "account": account,
+        "region": "us-east-1",
+        "detail": {
+            "eventSource": f"{service}.amazonaws.com",
+            "eventName": name,
+            "requestParameters": request,
+        },
+    }
+
+
+def told_directly(stack: Stack, event: Resource, bus: str = "default") -> list[str]:
+    """Return the rules of a bus that send the event to the topic, past every function."""
+    return [
+        rule["Name"]
+        for rule in stack.of_type("AWS::Events::Rule").values()
+        if rule.get("EventBusName", "default") == bus
+        and any(target["Arn"] == stack.outputs["AlertsTopicArn"] for target in rule["Targets"])
+        and matches(rule["EventPattern"], event)
+    ]
+
+
+def reaches_bus(stack: Stack, event: Resource) -> bool:
+    """Return whether a rule of the stack's default bus puts the event on Keyward's."""
+    return any(
+        matches(rule["EventPattern"], event)
+        and any(target["Arn"].endswith(":event-bus/keyward") for target in rule["Targets"])
+        for rule in stack.of_type("AWS::Events::Rule").values()
+        if "EventPattern" in rule and rule.get("EventBusName", "default") == "default"
+    )
+
+
+# ---------------------------------------------------------------- roles
+
+
+@pytest.mark.parametrize("stack", [HUB, HUB_ELSEWHERE, LOCAL])
+def test_each_function_has_a_role_of_its_own(stack: Stack) -> None:
+    functions = stack.of_type("AWS::Lambda::Function")
+    assert sorted(functions) == sorted(FUNCTIONS)
+    expected = {
+        name: f"arn:aws:iam::{HUB_ACCOUNT}:role/keyward/{properties['FunctionName']}"
+        for name, properties in functions.items()
+    }
+    assert {name: one["Role"] for name, one in functions.items()} == expected
+    assert len(set(expected.values())) == len(functions)
+
+
+def test_the_transform_makes_no_role_that_is_not_written_out() -> None:
+    assert set(roles(HUB)) == {f"{function}Role" for function in FUNCTIONS} | {"ForwarderRole"}
+
+
+def test_policies_are_attached_nowhere_but_in_the_roles_themselves() -> None:
+    for stack in STACKS:
+        for role in stack.of_type("AWS::IAM::Role").values():
+            assert "ManagedPolicyArns" not in role
+        assert not stack.of_type("AWS::IAM::Policy")
+        assert not stack.of_type("AWS::IAM::ManagedPolicy")
+
+
+def test_no_role_allows_a_wildcard_action() -> None:
+    for stack in STACKS:
+        for role in roles(stack):
+            for statement in allowed(stack, role):
+                assert not [action for action in statement["Action"] if "*" in action], role
+
+
+def test_no_role_allows_everything_but_something() -> None:
+    for stack in STACKS:
+        for role in stack.of_type("AWS::IAM::Role").values():
+            assert not {"NotAction", "NotResource"} & set(json.dumps(role).split('"'))
+
+
+def test_wildcard_resources_come_only_from_the_justified_list() -> None:
+    used = {
+        action
+        for stack in STACKS
+        for role in roles(stack)
+        for statement in allowed(stack, role)
+        if "*" in statement["Resource"]
+        for action in statement["Action"]
+    }
+    assert used == set(WITHOUT_RESOURCE)
+
+
+def test_roles_of_functions_are_assumed_by_lambda_alone() -> None:
+    for function in FUNCTIONS:
+        (trust,) = HUB.properties(f"{function}Role")["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_the_hub_assumes_only_the_member_role_and_only_within_the_organization() -> None:
+    for function in FUNCTIONS:
+        for statement in allowing(HUB, f"{function}Role", "sts:AssumeRole"):
+            assert statement["Resource"] == [MEMBER_ROLE]
+            assert statement["Condition"] == {"StringEquals": {"aws:ResourceOrgID": ORGANIZATION}}
+    assumers = [one for one in FUNCTIONS if allowing(HUB, f"{one}Role", "sts:AssumeRole")]
+    assert assumers == ["IamGuard", "Operator"]
+
+
+def test_the_hub_changes_no_user_of_its_own_account_by_default() -> None:
+    changes = [
+        action
+        for role in roles(HUB)
+        for statement in allowed(HUB, role)
+        for action in statement["Action"]
+        if action.startswith("iam:") and not action.startswith(("iam:Get", "iam:List"))
+    ]
+    assert changes == []
+
+
+def test_the_hub_that_may_act_in_its_account_has_the_rights_of_the_member_role_there() -> None:
+    own = [one for one in allowed(HUB_THAT_ACTS_HERE, "IamGuardRole") if "iam:" in one["Action"][0]]
+    there = allowed(MEMBER, "MemberRole")
+    as_member = json.loads(json.dumps(own).replace(HUB_ACCOUNT, MEMBER_ACCOUNT))
+    assert as_member == there
+    operator = [
+        one for one in allowed(HUB_THAT_ACTS_HERE, "OperatorRole") if "iam:" in one["Action"][0]
+    ]
+    assert operator == own
+
+
+def test_the_ledger_is_written_by_no_scan_and_no_delete() -> None:
+    for function in FUNCTIONS:
+        for action in ("dynamodb:Scan", "dynamodb:DeleteItem", "dynamodb:DeleteTable"):
+            assert not allowing(HUB, f"{function}Role", action)
+
+
+def test_only_the_operator_writes_parameters_and_only_exemptions() -> None:
+    exemptions = f"arn:aws:ssm:us-east-1:{HUB_ACCOUNT}:parameter/keyward/exemptions/*"
+    for function in FUNCTIONS:
+        statements = allowing(HUB, f"{function}Role", "ssm:PutParameter")
+        assert [one["Resource"] for one in statements] == (
+            [[exemptions]] if function == "Operator" else []
+        )
+
+
+# ---------------------------------------------------------------- the member role
+
+
+def test_the_member_role_is_assumed_by_exactly_the_guard_and_the_operator_of_the_hub() -> None:
+    (trust,) = MEMBER.properties("MemberRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": f"arn:aws:iam::{HUB_ACCOUNT}:root"}
+    assert trust["Condition"] == {
+        "ArnEquals": {
+            "aws:PrincipalArn": [
+                HUB.properties("IamGuard")["Role"],
+                HUB.properties("Operator")["Role"],
+            ]
+        },
+        "StringEquals": {
+            "aws:PrincipalOrgID": ORGANIZATION,
+            "sts:ExternalId": f"keyward:{HUB_ACCOUNT}",
+        },
+    }
+
+
+def test_the_member_role_may_do_this_and_nothing_else() -> None:
+    actions = sorted(chain.from_iterable(one["Action"] for one in allowed(MEMBER, "MemberRole")))
+    assert actions == sorted(
+        [
+            *("iam:GetAccountSummary", "iam:GetLoginProfile", "iam:GetUser", "iam:ListAccessKeys"),
+            *("iam:ListAttachedUserPolicies", "iam:ListGroupsForUser", "iam:ListSSHPublicKeys"),
+            *("iam:ListServiceSpecificCredentials", "iam:ListSigningCertificates"),
+            *("iam:ListUserPolicies", "iam:UpdateAccessKey", "iam:UpdateSSHPublicKey"),
+            *("iam:UpdateServiceSpecificCredential", "iam:UpdateSigningCertificate"),
+            *("iam:AttachUserPolicy", "iam:DetachUserPolicy", "iam:AddUserToGroup"),
+            *("iam:RemoveUserFromGroup", "iam:PutUserPermissionsBoundary"),
+            *("iam:DeleteUserPermissionsBoundary", "iam:TagUser", "iam:UntagUser"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("action", ["iam:AttachUserPolicy", "iam:DetachUserPolicy"])
+def test_the_member_role_attaches_and_detaches_only_deny_all(action: str) -> None:
+    (statement,) = allowing(MEMBER, "MemberRole", action)
+    assert statement["Condition"] == {"ArnEquals": {"iam:PolicyARN": DENY_ALL}}
+
+
+@pytest.mark.parametrize(
+    "action", ["iam:PutUserPermissionsBoundary", "iam:DeleteUserPermissionsBoundary"]
+)
+def test_the_member_role_sets_and_removes_only_deny_all_as_boundary(action: str) -> None:
+    (statement,) = allowing(MEMBER, "MemberRole", action)
+    assert statement["Condition"] == {"ArnEquals": {"iam:PermissionsBoundary": DENY_ALL}}
+
+
+@pytest.mark.parametrize("action", ["iam:AddUserToGroup", "iam:RemoveUserFromGroup"])
+def test_the_member_role_changes_the_members_of_the_quarantine_group_only(action: str) -> None:
+    (statement,) = allowing(MEMBER, "MemberRole", action)
+    group = f"arn:aws:iam::{MEMBER_ACCOUNT}:group/keyward/keyward-quarantine"
+    assert statement["Resource"] == [group]
+
+
+@pytest.mark.parametrize("action", ["iam:TagUser", "iam:UntagUser"])
+def test_the_member_role_sets_only_tags_of_keyward(action: str) -> None:
+    (statement,) = allowing(MEMBER, "MemberRole", action)
+    assert statement["Condition"] == {
+        "ForAllValues:StringLike": {"aws:TagKeys": "keyward:*"},
+        "Null": {"aws:TagKeys": "false"},
+    }
+
+
+def test_the_member_role_is_denied_everything_on_keyward_itself() -> None:
+    (deny,) = [one for one in MEMBER.statements("MemberRole") if one["Effect"] == "Deny"]
+    assert deny["Action"] == ["iam:*", "events:*", "lambda:*", "ssm:*"]
+    assert deny["Resource"] == [
+        "arn:aws:iam::*:role/keyward/*",
+        "arn:aws:events:*:*:rule/keyward*",
+        "arn:aws:events:*:*:event-bus/keyward*",
+        "arn:aws:lambda:*:*:function:keyward-*",
+        "arn:aws:ssm:*:*:parameter/keyward/*",
+    ]
+    assert "Condition" not in deny
+
+
+@pytest.mark.parametrize("stack", [HUB, MEMBER])
+def test_whoever_is_in_the_quarantine_group_is_denied_everything(stack: Stack) -> None:
+    (group,) = stack.of_type("AWS::IAM::Group").values()
+    assert (group["Path"], group["GroupName"]) == ("/keyward/", "keyward-quarantine")
+    (policy,) = group["Policies"]
+    assert policy["PolicyDocument"]["Statement"] == [
+        {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    ]
+
+
+def test_iam_parts_are_made_in_one_region_and_not_twice_in_the_management_account() -> None:
+    rules_only = {"ForwardRule", "WatchRule"}
+    assert set(member(region="eu-west-1").resources) == rules_only
+    assert set(member(account=HUB_ACCOUNT).resources) == rules_only
+    assert rules_only < set(MEMBER.resources)
+
+
+def test_a_member_has_no_customer_key_and_nothing_else_that_costs_by_the_month() -> None:
+    kinds = {resource["Type"] for resource in MEMBER.resources.values()}
+    assert kinds == {"AWS::Events::Rule", "AWS::IAM::Role", "AWS::IAM::Group"}
+
+
+# ---------------------------------------------------------------- who may send
+
+
+@pytest.mark.parametrize(
+    ("policy", "feeding"),
+    [
+        ("IamGuardQueuePolicy", GUARD_RULES),
+        ("SettingsGuardQueuePolicy", ["keyward-settings", "keyward-settings-every-5-minutes"]),
+    ],
+)
+def test_only_the_rules_that_feed_a_queue_may_send_to_it(policy: str, feeding: list[str]) -> None:
+    queue = policy.removesuffix("Policy")
+    (allow,) = [one for one in policy_of(HUB, policy) if one["Effect"] == "Allow"]
+    senders = {arn.split("/")[-1] for arn in allow["Condition"]["ArnEquals"]["aws:SourceArn"]}
+    feeders = {rule for rule, target in targets(HUB) if target["Arn"] == allow["Resource"]}
+    assert senders == feeders == set(feeding)
+    assert allow["Principal"] == {"Service": "events.amazonaws.com"}
+    assert allow["Action"] == "sqs:SendMessage"
+    assert allow["Resource"].endswith(HUB.properties(queue)["QueueName"])
+
+
+def test_dead_letters_of_rules_come_from_rules_of_keyward_only() -> None:
+    (allow,) = [one for one in policy_of(HUB, "RuleDeadLettersPolicy") if one["Effect"] == "Allow"]
+    assert allow["Condition"]["ArnLike"]["aws:SourceArn"] == [
+        f"arn:aws:events:us-east-1:{HUB_ACCOUNT}:rule/keyward-*",
+        f"arn:aws:events:us-east-1:{HUB_ACCOUNT}:rule/keyward/keyward-*",
+    ]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    ["IamGuardQueuePolicy", "SettingsGuardQueuePolicy", "RuleDeadLettersPolicy", "AlertsPolicy"],
+)
+def test_nobody_outside_the_organization_reaches_a_queue_or_the_topic(policy: str) -> None:
+    (deny,) = [one for one in policy_of(HUB, policy) if one["Effect"] == "Deny"]
+    assert deny["Principal"] == "*"
+    assert deny["Condition"] == {
+        "StringNotEqualsIfExists": {
+            "aws:PrincipalAccount": HUB_ACCOUNT,
+            "aws:PrincipalOrgID": ORGANIZATION,
+        },
+        "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+    }
+
+
+def test_only_the_rules_that_tell_and_keywards_alarms_may_publish() -> None:
+    alarms, rules = (one for one in policy_of(HUB, "AlertsPolicy") if one["Effect"] == "Allow")
+    assert alarms["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert alarms["Condition"]["ArnLike"]["aws:SourceArn"].endswith(
+        f"{HUB_ACCOUNT}:alarm:keyward-*"
+    )
+    senders = {arn.split("/")[-1] for arn in rules["Condition"]["ArnEquals"]["aws:SourceArn"]}
+    topic = HUB.outputs["AlertsTopicArn"]
+    assert senders == {rule for rule, target in targets(HUB) if target["Arn"] == topic}
+
+
+def test_the_bus_admits_only_forwarded_events_of_aws_from_the_organization() -> None:
+    policy = HUB.properties("BusPolicy")["Statement"]
+    assert policy["Action"] == "events:PutEvents"
+    assert policy["Condition"] == {
+        "StringEquals": {"aws:PrincipalOrgID": ORGANIZATION},
+        "Bool": {"events:eventBusInvocation": "true"},
+        "ForAllValues:StringLike": {"events:source": ["aws.*", "keyward.canary"]},
+    }
+
+
+@pytest.mark.parametrize("stack", [HUB, MEMBER])
+def test_eventbridge_may_only_put_events_onto_the_bus_of_the_hub(stack: Stack) -> None:
+    region = "us-east-1" if stack is HUB else "eu-central-1"
+    (statement,) = allowed(stack, "ForwarderRole")
+    assert statement["Action"] == ["events:PutEvents"]
+    assert statement["Resource"] == [f"arn:aws:events:{region}:{HUB_ACCOUNT}:event-bus/keyward"]
+    (trust,) = stack.properties("ForwarderRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": stack.account}}
+
+
+# ---------------------------------------------------------------- queues and failures
+
+
+def test_messages_stay_hidden_for_six_times_the_functions_timeout() -> None:
+    functions = HUB.of_type("AWS::Lambda::Function")
+    timeouts = {one["FunctionName"]: one["Timeout"] for one in functions.values()}
+    queues = {one["QueueName"]: one for one in HUB.of_type("AWS::SQS::Queue").values()}
+    checked = 0
+    for source in HUB.of_type("AWS::Lambda::EventSourceMapping").values():
+        if queue := queues.get(source["EventSourceArn"].split(":")[-1]):
+            assert queue["VisibilityTimeout"] >= 6 * timeouts[source["FunctionName"]]
+            checked += 1
+    assert checked == 2
+
+
+def dead_letter_queues(stack: Stack) -> set[str]:
+    """Return the names of all queues that something ends in."""
+    functions = chain(
+        stack.of_type("AWS::Lambda::EventSourceMapping").values(),
+        stack.of_type("AWS::Lambda::EventInvokeConfig").values(),
+    )
+    arns = [
+        *(
+            one["RedrivePolicy"]["deadLetterTargetArn"]
+            for one in stack.of_type("AWS::SQS::Queue").values()
+            if "RedrivePolicy" in one
+        ),
+        *(target["DeadLetterConfig"]["Arn"] for _, target in targets(stack)),
+        *(
+            one["DestinationConfig"]["OnFailure"]["Destination"]
+            for one in functions
+            if "DestinationConfig" in one
+        ),
+    ]
+    return {arn.split(":")[-1] for arn in arns}
+
+
+def test_dead_letters_are_kept_14_days_and_one_alarms() -> None:
+    queues = {one["QueueName"]: one for one in HUB.of_type("AWS::SQS::Queue").values()}
+    alarmed = {
+        alarm["Dimensions"][0]["Value"]: alarm
+        for alarm in HUB.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    }
+    ends = dead_letter_queues(HUB)
+    assert ends == {name for name in queues if name.endswith("-dead-letters")} == set(alarmed)
+    assert len(ends) == 5
+    for name in ends:
+        assert queues[name]["MessageRetentionPeriod"] == 14 * 24 * 3600
+        assert alarmed[name]["Threshold"] == 1
+        assert alarmed[name]["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_has_dead_letters(function: str) -> None:
+    name = HUB.properties(function)["FunctionName"]
+    redriven = {
+        queue["QueueName"]
+        for queue in HUB.of_type("AWS::SQS::Queue").values()
+        if "RedrivePolicy" in queue
+    }
+    invoked = {
+        one["FunctionName"]: one["DestinationConfig"]["OnFailure"]["Destination"]
+        for one in HUB.of_type("AWS::Lambda::EventInvokeConfig").values()
+    }
+    assert name in redriven or invoked[name].endswith(f":{name}-dead-letters")
+
+
+def test_what_a_rule_cannot_deliver_is_kept() -> None:
+    kept = f"arn:aws:sqs:us-east-1:{HUB_ACCOUNT}:keyward-rule-dead-letters"
+    assert {target["DeadLetterConfig"]["Arn"] for _, target in targets(HUB)} == {kept}
+
+
+def test_one_bad_record_fails_alone() -> None:
+    for source in HUB.of_type("AWS::Lambda::EventSourceMapping").values():
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_queues_bound_the_concurrency_of_their_functions() -> None:
+    for source in HUB.of_type("AWS::Lambda::EventSourceMapping").values():
+        if ":sqs:" in source["EventSourceArn"]:
+            assert 2 <= source["ScalingConfig"]["MaximumConcurrency"] <= 5
+
+
+def test_no_concurrency_is_reserved() -> None:
+    for function in HUB.of_type("AWS::Lambda::Function").values():
+        assert "ReservedConcurrentExecutions" not in function
+
+
+def test_a_failing_stream_record_gives_way_after_three_tries() -> None:
+    source = HUB.properties("NotifierFindings")
+    assert source["MaximumRetryAttempts"] == 3
+    assert source["BisectBatchOnFunctionError"] is True
+    assert source["StartingPosition"] == "TRIM_HORIZON"
+    destination = source["DestinationConfig"]["OnFailure"]["Destination"]
+    assert destination.endswith(":keyward-notifier-dead-letters")
+
+
+def test_the_stream_wakes_the_notifier_only_for_what_is_untold() -> None:
+    (one,) = HUB.properties("NotifierFindings")["FilterCriteria"]["Filters"]
+    pattern = json.loads(one["Pattern"])
+    untold = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"untold": {"S": "yes"}}}}
+    told = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"pk": {"S": "finding"}}}}
+    removed = {"eventName": "REMOVE", "dynamodb": {}}
+    assert [matches(pattern, event) for event in (untold, told, removed)] == [True, False, False]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_errors_and_throttles_of_every_function_alarm(function: str) -> None:
+    name = HUB.properties(function)["FunctionName"]
+    dimensions = [{"Name": "FunctionName", "Value": name}]
+    metrics = {
+        alarm["MetricName"]
+        for alarm in HUB.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["Dimensions"] == dimensions
+    }
+    assert metrics == {"Errors", "Throttles"}
+
+
+def test_waiting_events_alarm() -> None:
+    waiting = {
+        alarm["Dimensions"][0]["Value"]
+        for alarm in HUB.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+    }
+    assert waiting == {"keyward-iam-guard", "keyward-settings-guard"}
+
+
+def test_every_alarm_is_told_and_has_no_dimension_but_a_name() -> None:
+    for alarm in HUB.of_type("AWS::CloudWatch::Alarm").values():
+        assert alarm["AlarmActions"] == [HUB.outputs["AlertsTopicArn"]]
+        assert alarm["AlarmName"].startswith("keyward-")
+        assert {one["Name"] for one in alarm["Dimensions"]} <= {"FunctionName", "QueueName"}
+
+
+# ---------------------------------------------------------------- what is stored
+
+
+def test_every_queue_is_encrypted() -> None:
+    for queue in HUB.of_type("AWS::SQS::Queue").values():
+        assert queue["SqsManagedSseEnabled"] is True
+
+
+def test_the_topics_key_may_be_used_by_alarms_and_rules() -> None:
+    assert HUB.properties("Alerts")["KmsMasterKeyId"] == "ref-AlertsKey"
+    key = HUB.properties("AlertsKey")
+    assert key["EnableKeyRotation"] is True
+    users = {
+        one["Principal"]["Service"]: one
+        for one in key["KeyPolicy"]["Statement"]
+        if "Service" in one["Principal"]
+    }
+    assert set(users) == {"cloudwatch.amazonaws.com", "events.amazonaws.com"}
+    for one in users.values():
+        assert one["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
+    # EventBridge names no source to KMS: a condition would drop every message silently.
+    assert "Condition" not in users["events.amazonaws.com"]
+
+
+@pytest.mark.parametrize("function", ["Notifier", "Operator"])
+def test_who_publishes_may_use_the_topics_key_for_that_alone(function: str) -> None:
+    (statement,) = allowing(HUB, f"{function}Role", "kms:GenerateDataKey")
+    condition = {"StringEquals": {"kms:ViaService": "sns.us-east-1.amazonaws.com"}}
+    assert statement["Condition"] == condition
+
+
+def test_the_ledger_can_be_recovered_and_outlives_the_stack() -> None:
+    resource, table = HUB.resources["Ledger"], HUB.properties("Ledger")
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert table["DeletionProtectionEnabled"] is True
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+
+
+def test_the_ledger_is_found_by_state_and_by_what_is_untold() -> None:
+    keys = {
+        index["IndexName"]: [one["AttributeName"] for one in index["KeySchema"]]
+        for index in HUB.properties("Ledger")["GlobalSecondaryIndexes"]
+    }
+    assert keys == {"by_state": ["gsi_state", "updated_at"], "untold": ["untold", "updated_at"]}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_logs_of_every_function_end(function: str) -> None:
+    group = HUB.properties(function)["LoggingConfig"]["LogGroup"]
+    kept = {one["LogGroupName"]: one for one in HUB.of_type("AWS::Logs::LogGroup").values()}
+    assert kept[group]["RetentionInDays"] == "90"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_functions_are_told_names_and_no_secret(function: str) -> None:
+    told = set(HUB.properties(function)["Environment"]["Variables"])
+    everywhere = {
+        "KEYWARD_HUB_ACCOUNT",
+        "KEYWARD_ORGANIZATION_ID",
+        "KEYWARD_TABLE",
+        "POWERTOOLS_METRICS_NAMESPACE",
+        "POWERTOOLS_SERVICE_NAME",
+    }
+    tells = {"KEYWARD_TOPIC_ARN"} if function in {"Notifier", "Operator"} else set()
+    assert told == everywhere | tells
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_functions_run_on_the_architecture_that_was_chosen(architecture: str) -> None:
+    for function in hub(Architecture=architecture).of_type("AWS::Lambda::Function").values():
+        assert function["Architectures"] == [architecture]
+        assert function["Runtime"] == "python3.13"
+
+
+def test_what_passed_the_bus_can_be_replayed() -> None:
+    archive = HUB.properties("Archive")
+    assert archive["SourceArn"] == HUB.outputs["BusArn"]
+    assert "EventPattern" not in archive
+
+
+# ---------------------------------------------------------------- patterns
+
+
+def all_patterns() -> list[tuple[str, Resource]]:
+    return [
+        (f"{place}/{bus}/{name}", pattern)
+        for place, stack in (("hub", HUB), ("elsewhere", HUB_ELSEWHERE), ("member", MEMBER))
+        for bus in ("default", "keyward")
+        for name, pattern in stack.patterns(bus).items()
+    ]
+
+
+@pytest.mark.parametrize(("name", "pattern"), all_patterns())
+def test_a_pattern_fits_eventbridges_limit(name: str, pattern: Resource) -> None:
+    assert len(json.dumps(pattern)) <= 2048, name
+
+
+@pytest.mark.parametrize(("name", "pattern"), all_patterns())
+def test_a_pattern_takes_nothing_that_a_customer_could_have_put(
+    name: str, pattern: Resource
+) -> None:
+    forged = record("iam", "CreateUser", userName="mallory") | {"source": "com.example.iam"}
+    assert not matches(pattern, forged), name
+    assert all(one in ({"prefix": "aws."}, "aws.ssm") for one in pattern["source"]), name
+
+
+def branches(pattern: Resource) -> Iterator[Resource]:
+    """Yield a pattern once for each of its alternatives, with `$or` taken apart at both depths."""
+    for outer in pattern.get("$or", [{}]):
+        whole = {**pattern, **outer}
+        detail = {**pattern.get("detail", {}), **outer.get("detail", {})}
+        for inner in detail.get("$or", [{}]):
+            yield {**whole, "detail": {**detail, **inner}}
+
+
+@pytest.mark.parametrize(("name", "pattern"), all_patterns())
+def test_every_alternative_of_a_pattern_names_the_service(name: str, pattern: Resource) -> None:
+    for one in branches(pattern):
+        parameter_store = one.get("detail-type") == ["Parameter Store Change"]
+        assert parameter_store or one["detail"]["eventSource"], name
+
+
+@pytest.mark.parametrize("rule", GUARD_RULES)
+def test_the_guards_rules_take_no_failed_call(rule: str) -> None:
+    pattern = HUB.patterns("keyward")[rule]
+    assert pattern["detail"]["errorCode"] == [{"exists": False}]
+
+
+def test_the_guard_hears_of_no_other_group() -> None:
+    pattern = HUB.patterns("keyward")["keyward-quarantine-group"]
+    ours = record("iam", "DeleteGroup", groupName="keyward-quarantine")
+    theirs = record("iam", "DeleteGroup", groupName="keyward-quarantine-2")
+    assert [matches(pattern, one) for one in (ours, theirs)] == [True, False]
+
+
+# ---------------------------------------------------------------- how events get to the hub
+
+
+def test_iam_events_of_a_member_reach_the_hub_failed_ones_too() -> None:
+    event = record("iam", "CreateUser", account=MEMBER_ACCOUNT, userName="alice")
+    assert reaches_bus(MEMBER, event)
+    event["detail"]["errorCode"] = "AccessDenied"
+    assert reaches_bus(MEMBER, event)
+
+
+def test_iam_events_of_the_management_account_reach_the_hub_wherever_it_is() -> None:
+    event = record("iam", "CreateUser", userName="alice")
+    assert reaches_bus(HUB, event)
+    assert not reaches_bus(HUB_ELSEWHERE, event), "IAM has no events in that region"
+    stack_set = HUB_ELSEWHERE.properties("HubInUsEast1")
+    assert stack_set["StackInstancesGroup"] == [
+        {"DeploymentTargets": {"Accounts": [HUB_ACCOUNT]}, "Regions": ["us-east-1"]}
+    ]
+    assert reaches_bus(member(account=HUB_ACCOUNT), event)
+    assert "HubInUsEast1" not in HUB.resources, "one rule forwards, not two"
+
+
+def test_a_bus_as_target_has_a_role() -> None:
+    for stack in (HUB, HUB_ELSEWHERE, MEMBER, member(account=HUB_ACCOUNT)):
+        forwarder = f"arn:aws:iam::{stack.account}:role/keyward/keyward-forwarder"
+        found = [one for _, one in targets(stack) if ":event-bus/" in one["Arn"]]
+        assert found
+        assert {one["RoleArn"] for one in found} == {forwarder}
+
+
+def test_a_changed_setting_reaches_the_settings_guard() -> None:
+    change = {
+        "source": "aws.ssm",
+        "account": HUB_ACCOUNT,
+        "detail-type": "Parameter Store Change",
+        "detail": {"name": "/keyward/settings", "operation": "Update"},
+    }
+    other = change | {"detail": {"name": "/keywards/settings", "operation": "Update"}}
+    pattern = HUB.patterns("keyward")["keyward-settings"]
+    assert reaches_bus(HUB, change)
+    assert matches(pattern, change)
+    assert not reaches_bus(HUB, other)
+    assert not matches(pattern, change | {"account": MEMBER_ACCOUNT}), (
+        "settings live in the hub only"
+    )
+
+
+# ---------------------------------------------------------------- tampering
+
+QUEUES = f"https://sqs.us-east-1.amazonaws.com/{HUB_ACCOUNT}/"
+ARN = f"us-east-1:{HUB_ACCOUNT}"
+SILENCING = [
+    record("events", "DisableRule", name="keyward-forward"),
+    record("events", "DeleteRule", name="keyward-iam-users", eventBusName="keyward"),
+    record("events", "PutRule", name="keyward-iam-users", state="DISABLED"),
+    record("events", "RemoveTargets", rule="keyward-tampered", ids=["iam-guard"]),
+    record("events", "PutTargets", rule="keyward-tampered"),
+    record("events", "DeleteEventBus", name="keyward"),
+    record("events", "PutPermission", eventBusName="keyward"),
+    record("events", "RemovePermission", eventBusName=f"arn:aws:events:{ARN}:event-bus/keyward"),
+    record("lambda", "UpdateFunctionCode20150331v2", functionName="keyward-iam-guard"),
+    record(
+        "lambda",
+        "UpdateFunctionConfiguration20150331v2",
+        functionName=f"arn:aws:lambda:{ARN}:function:keyward-notifier",
+    ),
+    record("lambda", "DeleteFunction20150331", functionName="keyward-notifier"),
+    record("lambda", "PutFunctionConcurrency20171031", functionName="keyward-iam-guard"),
+    record("dynamodb", "DeleteTable", tableName="keyward-ledger"),
+    record("dynamodb", "UpdateTable", tableName=f"arn:aws:dynamodb:{ARN}:table/keyward-ledger"),
+    record("sqs", "PurgeQueue", queueUrl=f"{QUEUES}keyward-iam-guard"),
+    record("sqs", "SetQueueAttributes", queueUrl=f"{QUEUES}keyward-iam-guard"),
+    record("sqs", "DeleteQueue", queueUrl=f"{QUEUES}keyward-iam-guard"),
+    record("sns", "DeleteTopic", topicArn=f"arn:aws:sns:{ARN}:keyward-alerts"),
+    record("sns", "SetTopicAttributes", topicArn=f"arn:aws:sns:{ARN}:keyward-alerts"),
+    record("sns", "Unsubscribe", subscriptionArn=f"arn:aws:sns:{ARN}:keyward-alerts:1-2-3"),
+    record("cloudformation", "DeleteStack", stackName="keyward"),
+    record(
+        "cloudformation",
+        "UpdateStack",
+        stackName=f"arn:aws:cloudformation:{ARN}:stack/keyward/1-2-3",
+    ),
+    record("cloudformation", "DeleteStackSet", stackSetName="keyward-members"),
+    record("cloudformation", "UpdateStackSet", stackSetName="keyward-members:1-2-3"),
+    record("cloudformation", "DeleteStackInstances", stackSetName="keyward-members"),
+]
+HARMLESS = [
+    record("events", "DisableRule", name="backup"),
+    record("events", "PutTargets", rule="backup", eventBusName="orders"),
+    record("lambda", "UpdateFunctionCode20150331v2", functionName="shop"),
+    record("dynamodb", "DeleteTable", tableName="shop"),
+    record("sqs", "PurgeQueue", queueUrl=f"{QUEUES}shop"),
+    record("sns", "Unsubscribe", subscriptionArn=f"arn:aws:sns:{ARN}:shop:1-2-3"),
+    record("cloudformation", "DeleteStack", stackName="shop"),
+    record("ssm", "PutParameter", name="/shop/keyward"),
+]
+
+
+def title(event: Resource) -> str:
+    detail = event["detail"]
+    return f"{detail['eventName']}-{next(iter(detail['requestParameters'].values()))}"
+
+
+@pytest.mark.parametrize("event", SILENCING, ids=title)
+def test_what_silences_keyward_reaches_the_guard(event: Resource) -> None:
+    assert reaches_bus(HUB, event)
+    assert matches(HUB.patterns("keyward")["keyward-tampered"], event)
+
+
+@pytest.mark.parametrize("event", SILENCING, ids=title)
+@pytest.mark.parametrize("stack", [HUB, HUB_ELSEWHERE], ids=["us-east-1", "elsewhere"])
+def test_what_silences_keyward_is_told_without_its_bus_and_functions(
+    stack: Stack, event: Resource
+) -> None:
+    assert told_directly(stack, event)
+
+
+@pytest.mark.parametrize("event", HARMLESS, ids=title)
+def test_what_concerns_others_is_neither_judged_nor_told(event: Resource) -> None:
+    assert not reaches_bus(HUB, event)
+    assert not told_directly(HUB, event)
+
+
+@pytest.mark.parametrize("name", ["DisableRule", "DeleteRule", "PutRule"])
+def test_the_rules_that_watch_are_watched_by_another(name: str) -> None:
+    watching = "keyward-watch-rules"
+    assert set(told_directly(HUB, record("events", name, name=watching))) > {watching}
+    other = "keyward-watch-watchers"
+    assert set(told_directly(HUB, record("events", name, name=other))) - {other}
+
+
+@pytest.mark.parametrize("name", ["keyward-forward", "keyward-forward-watch"])
+def test_a_disabled_rule_of_a_member_is_reported_by_the_other_one(name: str) -> None:
+    event = record("events", "DisableRule", account=MEMBER_ACCOUNT, name=name)
+    reporting = [
+        rule for rule, pattern in MEMBER.patterns("default").items() if matches(pattern, event)
+    ]
+    assert set(reporting) - {name}
+    assert matches(HUB.patterns("keyward")["keyward-tampered"], event)
+
+
+ROLE_CHANGE = record("iam", "DetachRolePolicy", roleName="keyward-iam-guard")
+
+
+def test_a_changed_role_of_keyward_is_judged_in_every_account_and_told_directly_in_its_own() -> (
+    None
+):
+    there = ROLE_CHANGE | {"account": MEMBER_ACCOUNT}
+    for event in (ROLE_CHANGE, there):
+        assert matches(HUB.patterns("keyward")["keyward-tampered-roles"], event)
+    assert told_directly(HUB, ROLE_CHANGE, bus="keyward")
+    assert not told_directly(HUB, there, bus="keyward"), "a StackSet update changes it everywhere"
+
+
+def test_a_disabled_forwarder_in_another_region_of_the_management_account_is_told_directly() -> (
+    None
+):
+    event = record("events", "DisableRule", name="keyward-forward")
+    assert reaches_bus(member(account=HUB_ACCOUNT), event)
+    assert told_directly(HUB_ELSEWHERE, event, bus="keyward")
+    assert not told_directly(HUB, event, bus="keyward"), "told once already, from the default bus"
+
+
+def test_what_is_told_directly_says_what_who_where_and_when() -> None:
+    topic = HUB.outputs["AlertsTopicArn"]
+    transformers = [one["InputTransformer"] for _, one in targets(HUB) if one["Arn"] == topic]
+    assert len(transformers) == 6
+    for one in transformers:
+        lines = one["InputTemplate"].splitlines()
+        assert all(isinstance(json.loads(line), str) for line in lines), "each line a JSON string"
+        for name in one["InputPathsMap"]:
+            assert f"<{name}>" in one["InputTemplate"]
+        assert {"name", "actor", "account", "region", "time"} <= set(one["InputPathsMap"])
+
+
+# ---------------------------------------------------------------- the other accounts
+
+
+@pytest.mark.parametrize("stack", [HUB, HUB_ELSEWHERE])
+def test_every_present_and_future_account_gets_the_member_template(stack: Stack) -> None:
+    members = stack.properties("Members")
+    assert members["PermissionModel"] == "SERVICE_MANAGED"
+    assert members["AutoDeployment"] == {"Enabled": True, "RetainStacksOnAccountRemoval": False}
+    assert members["StackInstancesGroup"] == [
+        {"DeploymentTargets": {"OrganizationalUnitIds": [ROOT]}, "Regions": ["us-east-1"]}
+    ]
+    assert members["TemplateURL"] == "member/template.yaml"
+
+
+def test_one_failing_account_never_fails_a_deployment() -> None:
+    for one in HUB_ELSEWHERE.of_type("AWS::CloudFormation::StackSet").values():
+        assert one["OperationPreferences"] == {
+            "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
+            "FailureTolerancePercentage": 100,
+            "MaxConcurrentPercentage": 100,
+            "RegionConcurrencyType": "PARALLEL",
+        }
+
+
+def test_stacksets_give_the_member_template_all_its_parameters() -> None:
+    for one in HUB_ELSEWHERE.of_type("AWS::CloudFormation::StackSet").values():
+        given = {each["ParameterKey"]: each["ParameterValue"] for each in one["Parameters"]}
+        assert given == member().parameters
+
+
+def test_the_self_managed_stackset_brings_roles_that_can_do_nothing_else() -> None:
+    one = HUB_ELSEWHERE.properties("HubInUsEast1")
+    assert one["PermissionModel"] == "SELF_MANAGED"
+    administration = HUB_ELSEWHERE.properties("StackSetAdministrationRole")
+    execution = HUB_ELSEWHERE.properties("StackSetExecutionRole")
+    assert one["AdministrationRoleARN"].endswith(f"/{administration['RoleName']}")
+    assert one["ExecutionRoleName"] == execution["RoleName"]
+    (statement,) = allowed(HUB_ELSEWHERE, "StackSetAdministrationRole")
+    arn = f"arn:aws:iam::{HUB_ACCOUNT}:role/{execution['RoleName']}"
+    assert (statement["Action"], statement["Resource"]) == (["sts:AssumeRole"], [arn])
+    (trust,) = execution["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": one["AdministrationRoleARN"]}
+    (passed,) = allowing(HUB_ELSEWHERE, "StackSetExecutionRole", "iam:PassRole")
+    assert passed["Resource"] == [f"arn:aws:iam::{HUB_ACCOUNT}:role/keyward/keyward-forwarder"]
+    assert passed["Condition"] == {"StringEquals": {"iam:PassedToService": "events.amazonaws.com"}}
+
+
+def test_the_protecting_control_policy_is_off_by_default() -> None:
+    assert not HUB.of_type("AWS::Organizations::Policy")
+
+
+def test_the_control_policy_protects_keyward_containment_and_membership() -> None:
+    policy = HUB_WITH_SCP.properties("ProtectionScp")
+    assert policy["TargetIds"] == [ROOT]
+    assert len(json.dumps(policy["Content"], separators=(",", ":"))) <= 5120
+    statements = {one["Sid"]: one for one in policy["Content"]["Statement"]}
+    assert {one["Effect"] for one in statements.values()} == {"Deny"}
+    containment = statements["Containment"]
+    assert listed(containment["Action"]) == ["iam:DetachUserPolicy"]
+    assert containment["Condition"] == {
+        "ArnEquals": {"iam:PolicyARN": DENY_ALL},
+        "ArnNotLike": {"aws:PrincipalArn": MEMBER_ROLE},
+    }
+    assert listed(statements["Membership"]["Action"]) == ["organizations:LeaveOrganization"]
+    assert "Condition" not in statements["Membership"]
+    excepted = {
+        arn
+        for sid in ("KeywardsRolesAndGroup", "KeywardsRules")
+        for arn in statements[sid]["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
+    }
+    assert excepted == {MEMBER_ROLE, "arn:aws:iam::*:role/stacksets-exec-*"}
+    assert statements["NamesOfStackSets"]["Resource"] == "arn:aws:iam::*:role/stacksets-exec-*"
+
+
+# ---------------------------------------------------------------- the emulator
+
+
+def test_what_no_emulator_takes_is_left_out_locally() -> None:
+    assert set(HUB_WITH_SCP.resources) - set(LOCAL.resources) == {
+        "Archive",
+        "BusPolicy",
+        "Members",
+        "ProtectionScp",
+    }
+    elsewhere = hub(region="eu-central-1", Local="true")
+    assert not elsewhere.of_type("AWS::CloudFormation::StackSet")
+
+
+def test_an_address_is_subscribed_only_if_given() -> None:
+    assert "AlertsByEmail" not in HUB.resources
+    assert hub(AlertEmail="security@example.com").properties("AlertsByEmail")["Endpoint"] == (
+        "security@example.com"
+    )
