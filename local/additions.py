@@ -138,7 +138,7 @@ def organization_of(account: str) -> str | None:
 
 
 def add_resource_paths() -> None:
-    """Name IAM resources by their path, and a group where its members change, as AWS does."""
+    """Name IAM resources by their path, a group where its members change, and member accounts."""
     known = iam_actions.extract_resource_arn
 
     @functools.wraps(known)
@@ -153,6 +153,10 @@ def add_resource_paths() -> None:
                 if name := iam._p(parameters, parameter):
                     entity = entities.get(name)
                     return str(entity["Arn"]) if entity else known(*request, **more)
+        if service == "organizations":
+            account = organizations._accounts.get(json.loads(request[4] or b"{}").get("AccountId"))
+            if account:
+                return str(account["Arn"])
         return str(known(*request, **more))
 
     iam_actions.extract_resource_arn = resource
