@@ -307,7 +307,7 @@ def _uninstall_plan(_request: Request, services: Services, _now: datetime) -> di
             f"   # {record.subject} in {record.account}"
             for record in acted
         ),
-        "sam delete --stack-name keyward   # the StackSets take the members' parts away",
+        "sam delete --stack-name keyward   # StackSets take the members' parts away",
         "delete what is kept on purpose, when you need it no more: table keyward-ledger, /keyward/*",
     ]
     return {"contained": contained, "steps": steps}

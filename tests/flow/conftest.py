@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.flow.world import World, a_world
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """An organization, settings that enforce everything, and functions that have just started."""
+    with a_world(monkeypatch) as made:
+        made.settings()
+        yield made
