@@ -1,0 +1,203 @@
+"""`keyward settings`: keeps a folder and Parameter Store in step."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keyward.compiling import RULES, Parameter
+from keyward.errors import RequestError, SettingsError
+from keyward.gateways.ssm import STANDARD_BYTES
+from keyward.settings import PREFIX
+from keyward_cli.folder import (
+    Change,
+    changes,
+    ended,
+    file_of,
+    has_file,
+    lines,
+    problems,
+    read_folder,
+    stored,
+)
+from keyward_cli.printing import complain, say, show_json
+
+DIFFERS = 3
+"""Exit status of `diff` where folder and store differ."""
+
+settings_app = typer.Typer(
+    help="Keep a folder of settings and Parameter Store in step.", no_args_is_help=True
+)
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="settings.json, rules/*.json, exemptions/*.json.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask before writing.")]
+
+
+@settings_app.command(epilog="Example:\n\nkeyward settings validate settings")
+def validate(folder: Folder = Path("settings"), as_json: AsJson = False) -> None:
+    """Check a folder offline: each problem with file, field and what was expected.
+
+    Exit status 1 when anything would be refused.
+    """
+    parameters = read_folder(folder)
+    found = problems(folder, parameters)
+    notes = _ended_notes(folder, parameters)
+    if as_json:
+        show_json({"files": len(parameters), "problems": found, "notes": notes})
+    else:
+        for note in notes:
+            say(note)
+        if not found:
+            say(f"{folder}: {len(parameters)} settings, all valid")
+    if found:
+        for problem in () if as_json else found:
+            complain(problem)
+        raise typer.Exit(1)
+
+
+@settings_app.command(epilog="Example:\n\nkeyward settings diff settings")
+def diff(
+    context: typer.Context, folder: Folder = Path("settings"), as_json: AsJson = False
+) -> None:
+    """Show where a folder and Parameter Store differ. Exit status 3 when they do."""
+    found = changes(read_folder(folder), context.obj.ssm().parameters(PREFIX))
+    if as_json:
+        show_json([{"parameter": change.name, "push": change.kind} for change in found])
+    else:
+        for change in found:
+            _show_difference(change)
+        if not found:
+            say(f"{folder} and {PREFIX} are in step")
+    if found:
+        raise typer.Exit(DIFFERS)
+
+
+@settings_app.command(epilog="Example:\n\nkeyward settings push settings")
+def push(
+    context: typer.Context,
+    folder: Folder = Path("settings"),
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete parameters that the folder lacks.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write what differs from a folder to Parameter Store: the plan first, then a question.
+
+    A folder with anything invalid in it is not pushed at all. Nothing is deleted without --prune.
+    """
+    parameters = read_folder(folder)
+    if found := problems(folder, parameters):
+        more = f" (and {len(found) - 1} more: keyward settings validate)" if found[1:] else ""
+        raise SettingsError(found[0] + more)
+    store = context.obj.ssm()
+    past = ended(parameters, datetime.now(UTC))
+    plan = [
+        change
+        for change in changes(parameters, store.parameters(PREFIX))
+        if (change.kind != "remove" or prune) and not (change.kind == "add" and change.name in past)
+    ]
+    if not as_json:
+        for note in _ended_notes(folder, parameters):
+            say(note)
+        for change in plan:
+            _show_difference(change)
+            _show_weight(change)
+    if plan and not yes and not _agreed(f"Write {len(plan)} parameters?", as_json=as_json):
+        raise typer.Abort
+    for change in plan:
+        if change.folder is None:
+            store.delete(change.name)
+        else:
+            store.put(change.name, stored(change.folder), replace=change.store is not None)
+    if as_json:
+        show_json([{"parameter": change.name, "pushed": change.kind} for change in plan])
+    elif plan:
+        say(f"Pushed {len(plan)}; in force within a minute: keyward status shows the version")
+    else:
+        say(f"Nothing to push: {PREFIX} is as {folder} has it")
+
+
+@settings_app.command(epilog="Example:\n\nkeyward settings pull settings")
+def pull(
+    context: typer.Context,
+    folder: Folder = Path("settings"),
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete files that Parameter Store lacks.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write what differs from Parameter Store to a folder. Asks before a file is changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    store = context.obj.ssm().parameters(PREFIX)
+    for name in [name for name in store if not has_file(name)]:
+        complain(f"{name}: left out, since nothing reads it")
+        del store[name]
+    plan = [
+        change for change in changes(read_folder(folder), store) if change.kind != "add" or prune
+    ]
+    touched = [change for change in plan if change.folder is not None]
+    if touched and not yes:
+        for change in touched:
+            _show_difference(change)
+        if not _agreed(f"Change {len(touched)} files?", as_json=as_json):
+            raise typer.Abort
+    for change in plan:
+        file = file_of(folder, change.name)
+        if change.store is None:
+            file.unlink()
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("\n".join(lines(change.store)) + "\n", encoding="utf-8")
+    if as_json:
+        show_json([{"file": str(file_of(folder, change.name))} for change in plan])
+    else:
+        say(f"Wrote {len(plan)} files" if plan else f"Nothing to pull: {folder} is as {PREFIX}")
+
+
+def _agreed(question: str, *, as_json: bool) -> bool:
+    if as_json:
+        message = "with --json nobody is asked: say --yes as well"
+        raise RequestError(message)
+    return typer.confirm(question)
+
+
+def _ended_notes(folder: Path, parameters: Mapping[str, Parameter]) -> list[str]:
+    return [
+        f"{file_of(folder, name)}: has ended on {end.date()}; take it out"
+        for name, end in ended(parameters, datetime.now(UTC)).items()
+    ]
+
+
+def _show_difference(change: Change) -> None:
+    """What a push would write, as a diff from the store to the folder."""
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    say(f"{change.kind} {change.name}", "bold")
+    found = difflib.unified_diff(lines(change.store), lines(change.folder), lineterm="", n=2)
+    for line in list(found)[2:]:
+        say(f"  {line}", styles.get(line[:1], ""))
+
+
+def _show_weight(change: Change) -> None:
+    """What somebody should know before agreeing."""
+    if change.folder is None:
+        return
+    if change.name.startswith(RULES) and _mode(change.folder) == "enforce" != _mode(change.store):
+        say("  This rule begins to enforce: it will act on what comes from then on.", "yellow")
+    if len(stored(change.folder).encode()) > STANDARD_BYTES:
+        say(f"  Over {STANDARD_BYTES} bytes: an advanced parameter, which costs money.", "yellow")
+
+
+def _mode(text: str | None) -> object:
+    if text is None:
+        return None
+    value = json.loads(text)
+    return value.get("mode") if isinstance(value, dict) else None
