@@ -430,8 +430,13 @@ def dead_letter_queues(stack: Stack) -> set[str]:
     return {arn.split(":")[-1] for arn in arns}
 
 
-def test_dead_letters_are_kept_14_days_and_one_alarms() -> None:
-    queues = {one["QueueName"]: one for one in HUB.of_type("AWS::SQS::Queue").values()}
+def test_no_message_expires_before_14_days_in_its_queue_or_among_the_dead_letters() -> None:
+    for queue in HUB.of_type("AWS::SQS::Queue").values():
+        assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_one_dead_letter_alarms() -> None:
+    queues = {one["QueueName"] for one in HUB.of_type("AWS::SQS::Queue").values()}
     alarmed = {
         alarm["Dimensions"][0]["Value"]: alarm
         for alarm in HUB.of_type("AWS::CloudWatch::Alarm").values()
@@ -440,10 +445,9 @@ def test_dead_letters_are_kept_14_days_and_one_alarms() -> None:
     ends = dead_letter_queues(HUB)
     assert ends == {name for name in queues if name.endswith("-dead-letters")} == set(alarmed)
     assert len(ends) == 5
-    for name in ends:
-        assert queues[name]["MessageRetentionPeriod"] == 14 * 24 * 3600
-        assert alarmed[name]["Threshold"] == 1
-        assert alarmed[name]["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    for alarm in alarmed.values():
+        assert alarm["Threshold"] == 1
+        assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
