@@ -165,7 +165,7 @@ class Deployment:
             self.conditions[condition] = self.value(self.template["Conditions"][condition])
         return self.conditions[condition]
 
-    def value(self, node: Json) -> Json:  # noqa: C901, PLR0911  a case for each function
+    def value(self, node: Json) -> Json:
         """Return a node without references."""
         match node:
             case {"Ref": name}:
