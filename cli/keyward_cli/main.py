@@ -275,7 +275,7 @@ def findings_list(  # noqa: PLR0913, PLR0917 - each is an option
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List findings, the latest first."""
+    """List findings, state by state, the oldest change first."""
     found: list[dict[str, Any]] = []
     after: object = None
     while len(found) < limit:
