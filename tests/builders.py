@@ -81,7 +81,7 @@ def root_of(account: AccountId = MEMBER) -> Actor:
     )
 
 
-def a_hint(  # noqa: PLR0913 - each is one thing that a test may care about
+def a_hint(
     event_name: str = "CreateAccessKey",
     *,
     source: str = "iam.amazonaws.com",

@@ -73,7 +73,7 @@ def changed_by(hint: Hint) -> tuple[OwnResource, ...]:
     if not hint.parameters and not hint.response:
         message = (
             f"event {hint.event_id}: {hint.event_name} in {hint.account} says nothing of what it "
-            "changed: look at it by hand"
+            "changed: look by hand"
         )
         raise EventError(message)
     service = hint.event_source.removesuffix(".amazonaws.com")
