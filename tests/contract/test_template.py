@@ -201,7 +201,7 @@ def test_the_hub_that_may_act_in_its_account_has_the_rights_of_the_member_role_t
     assert operator == own
 
 
-def test_the_ledger_is_written_by_no_scan_and_no_delete() -> None:
+def test_no_function_scans_the_ledger_or_deletes_from_it() -> None:
     for function in FUNCTIONS:
         for action in ("dynamodb:Scan", "dynamodb:DeleteItem", "dynamodb:DeleteTable"):
             assert not allowing(HUB, f"{function}Role", action)
@@ -240,7 +240,13 @@ def test_the_member_role_may_do_this_and_nothing_else() -> None:
     actions = sorted(chain.from_iterable(one["Action"] for one in allowed(MEMBER, "MemberRole")))
     assert actions == sorted(
         [
-            *("iam:GetAccountSummary", "iam:GetLoginProfile", "iam:GetUser", "iam:ListAccessKeys"),
+            *(
+                "iam:GetAccountSummary",
+                "iam:GetGroupPolicy",
+                "iam:GetLoginProfile",
+                "iam:GetUser",
+                "iam:ListAccessKeys",
+            ),
             *("iam:ListAttachedUserPolicies", "iam:ListGroupsForUser", "iam:ListSSHPublicKeys"),
             *("iam:ListServiceSpecificCredentials", "iam:ListSigningCertificates"),
             *("iam:ListUserPolicies", "iam:UpdateAccessKey", "iam:UpdateSSHPublicKey"),
@@ -300,6 +306,7 @@ def test_whoever_is_in_the_quarantine_group_is_denied_everything(stack: Stack) -
     (group,) = stack.of_type("AWS::IAM::Group").values()
     assert (group["Path"], group["GroupName"]) == ("/keyward/", "keyward-quarantine")
     (policy,) = group["Policies"]
+    assert policy["PolicyName"] == "keyward-deny-all"
     assert policy["PolicyDocument"]["Statement"] == [
         {"Effect": "Deny", "Action": "*", "Resource": "*"}
     ]
