@@ -10,7 +10,6 @@ import pytest
 from keyward import operating
 from keyward.errors import GatewayError
 from keyward.findings import Severity, State
-
 from tests.flow.world import aws_error
 
 if TYPE_CHECKING:

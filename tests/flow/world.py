@@ -122,14 +122,16 @@ class World:
     calls: list[Call] = field(default_factory=list)
     recording: bool = False
     fault: Fault | None = None
+    services_type: type[Services] = Services
     services: Services = field(init=False)
+    _administrators: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
         """A cold start: nothing is cached."""
-        self.services = Services(
+        self.services = self.services_type(
             environment=Environment(
                 table="keyward-ledger",
                 hub_account=HUB,
@@ -146,6 +148,11 @@ class World:
     def iam(self, account: str | None = None) -> Any:
         """IAM of an account, by an administrator of it."""
         account = account or self.member
+        if account not in self._administrators:
+            self._administrators[account] = self._administrator(account)
+        return self._administrators[account]
+
+    def _administrator(self, account: str) -> Any:
         credentials = boto3.client("sts", region_name=REGION).assume_role(
             RoleArn=f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole",
             RoleSessionName="admin",

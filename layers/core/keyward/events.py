@@ -10,9 +10,16 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Never
+from typing import Annotated, Any, Never
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from keyward.errors import EventError
 from keyward.model import Actor, Hint
@@ -25,6 +32,10 @@ Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGui
 
 MAX_DEPTH = 100
 """Nesting beyond this is no CloudTrail record."""
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[ -~]+$")]
+"""Printable ASCII: it is repeated in errors, which are one line, and in logs."""
 
 
 class _Lenient(BaseModel):
@@ -51,11 +62,11 @@ class _UserIdentity(_Lenient):
 
 
 class _Record(_Lenient):
-    eventID: str = Field(min_length=1, max_length=128)  # noqa: N815 - CloudTrail's name
-    eventSource: str = Field(min_length=1, max_length=256)  # noqa: N815 - CloudTrail's name
-    eventName: str = Field(min_length=1, max_length=256)  # noqa: N815 - CloudTrail's name
+    eventID: Name = Field(max_length=128)  # noqa: N815 - CloudTrail's name
+    eventSource: Name = Field(max_length=256)  # noqa: N815 - CloudTrail's name
+    eventName: Name = Field(max_length=256)  # noqa: N815 - CloudTrail's name
     eventTime: AwareDatetime  # noqa: N815 - CloudTrail's name
-    awsRegion: str = Field(min_length=1, max_length=64)  # noqa: N815 - CloudTrail's name
+    awsRegion: Name = Field(max_length=64)  # noqa: N815 - CloudTrail's name
     userIdentity: _UserIdentity = _UserIdentity()  # noqa: N815 - CloudTrail's name
     recipientAccountId: str | None = None  # noqa: N815 - CloudTrail's name
     sourceIPAddress: str | None = None  # noqa: N815 - CloudTrail's name

@@ -308,7 +308,7 @@ def _uninstall_plan(_request: Request, services: Services, _now: datetime) -> di
             for record in acted
         ),
         "sam delete --stack-name keyward   # StackSets take the members' parts away",
-        "delete what is kept on purpose, when you need it no more: table keyward-ledger, /keyward/*",
+        "delete what is kept on purpose: table keyward-ledger, parameters /keyward/*",
     ]
     return {"contained": contained, "steps": steps}
 

@@ -72,7 +72,7 @@ def without_exempt(
                     settings_version=settings.accepted.version,
                 )
             )
-    return exempt, rest
+    return _folded(exempt), rest
 
 
 def plan(
@@ -83,12 +83,17 @@ def plan(
     Of several findings about one subject the one that acts, else the gravest, leads; the others'
     rules stand in its `also`: two alerts and two acts about one access key would help nobody.
     """
+    return _folded(
+        _plan(finding, settings=settings, hub_account=hub_account, now=now) for finding in findings
+    )
+
+
+def _folded(plans: Iterable[Plan]) -> list[Plan]:
     groups: dict[tuple[str, str], list[Plan]] = {}
-    for finding in findings:
-        subject = finding.subject
-        groups.setdefault((subject.account, subject.unique_id or subject.label), []).append(
-            _plan(finding, settings=settings, hub_account=hub_account, now=now)
-        )
+    for planned in plans:
+        subject = planned.finding.subject
+        identity = subject.account, subject.unique_id or subject.label
+        groups.setdefault(identity, []).append(planned)
     return [_lead(group) for group in groups.values()]
 
 
@@ -257,10 +262,18 @@ def settle(
 
 
 def finished(record: FindingRecord, state: State, *, outcome: str, now: datetime) -> FindingRecord:
-    """The record after an act: told, unless the same outcome was told before."""
+    """The record after an act: told, unless the same outcome was told before.
+
+    What could not be contained is critical, whatever the rule.
+    """
     news = outcome != record.outcome
+    severity = Severity.CRITICAL if state is State.FAILED else record.severity
     return _moved(record, state, now=now, note=outcome).model_copy(
-        update={"outcome": outcome, "untold": now if news else record.untold}
+        update={
+            "outcome": outcome,
+            "severity": severity,
+            "untold": now if news else record.untold,
+        }
     )
 
 
