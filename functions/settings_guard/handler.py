@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @metrics.log_metrics
 def handler(_event: dict[str, object], _context: "LambdaContext") -> dict[str, list[object]]:
     """No item of the batch failed, or GatewayError: then SQS delivers the whole batch again."""
+    count("SettingsRuns")
     here = services()
     compilation = settle(
         ssm=here.ssm, ledger=here.ledger, rules=rules.every(), now=datetime.now(UTC)

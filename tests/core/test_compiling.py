@@ -336,7 +336,7 @@ def mutated(draw: st.DrawFn) -> tuple[str, str]:
     return name, text[: draw(st.integers(0, len(text)))] if how == "cut" else text
 
 
-def asks_for(name: str, text: str, field: str) -> object:
+def asks_for(text: str, field: str) -> object:
     try:
         value = json.loads(text)
     except ValueError:
@@ -366,7 +366,7 @@ def test_no_mutation_of_a_field_raises_or_widens(
         assert refusal.text.startswith(f"{name} version 2: ")
     then, now = in_force(before, RULES), in_force(after.accepted, RULES)
     for rule in RULES:
-        written = asks_for(name, text, "mode" if rule.id in name else "ceiling")
+        written = asks_for(text, "mode" if rule.id in name else "ceiling")
         most = max(
             then.mode(rule.id, NOW).rank, Mode.ENFORCE.rank if written == "enforce" else 0, 1
         )
@@ -380,7 +380,7 @@ def test_no_mutation_of_a_field_raises_or_widens(
 @given(
     name=st.text(max_size=80).map("/keyward/".__add__)
     | st.sampled_from([SETTINGS, RULE, EXEMPTION, "/keyward/rules/x", "", "/"]),
-    text=st.text() | ANYTHING.map(lambda value: json.dumps(value)),
+    text=st.text() | ANYTHING.map(json.dumps),
 )
 def test_nothing_that_can_be_written_makes_compiling_fail(name: str, text: str) -> None:
     found = compile_({name: text}, now=datetime(2026, 1, 1, tzinfo=UTC))

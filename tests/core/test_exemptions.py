@@ -1,4 +1,4 @@
-"""Whom an exemption covers: by account and unique id, for the rules that it names, until its end."""
+"""Whom an exemption covers: by account and unique id, for the rules it names, until its end."""
 
 from datetime import timedelta
 
@@ -76,7 +76,7 @@ def test_it_ends_by_itself_at_its_end() -> None:
     ],
 )
 def test_a_pattern_matches_names_with_stars_only(
-    pattern: str, name: str, covered: bool | None
+    pattern: str, name: str, *, covered: bool | None
 ) -> None:
     changes = {"user_id": None, "user_pattern": pattern, "signed_by": "ciso@example.com"}
     if covered is None:
@@ -106,7 +106,7 @@ def test_nothing_that_makes_it_answerable_can_be_left_out(field: str) -> None:
         {"owner": "  "},
         {"tag": "exempt"},
     ],
-    ids=lambda changes: ",".join(changes),
+    ids=",".join,
 )
 def test_what_is_not_exact_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(SettingsError):
