@@ -3,8 +3,12 @@
 Never logged: secrets, webhook addresses, whole events.
 """
 
+import warnings
+
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
+
+warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 logger = Logger(service="keyward", use_rfc3339=True, utc=True)
 metrics = Metrics(namespace="Keyward", service="keyward")
