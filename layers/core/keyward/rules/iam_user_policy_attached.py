@@ -35,7 +35,7 @@ def judge(policy: UserPolicy, _hint: Hint, _settings: Settings) -> Iterator[Reas
     """Objects to every policy on a user that may grant something."""
     if policy.arn is None:
         yield Reason(code="attached", text=f"inline {policy.label}")
-    elif not policy.arn.endswith("AWSDenyAll") and not policy.arn.startswith(AWS_QUARANTINE_ARN):
+    elif policy.arn != DENY_ALL_ARN and not policy.arn.startswith(AWS_QUARANTINE_ARN):
         yield Reason(code="attached", text=f"{policy.label} ({policy.arn})")
 
 
