@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -72,7 +71,8 @@ def main() -> None:
 
 def end_with_parent() -> None:
     """Stop this process and all that it started once the parent has gone, however it went."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):
+        pass
     shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
@@ -138,7 +138,7 @@ def organization_of(account: str) -> str | None:
 
 
 def add_resource_paths() -> None:
-    """Name IAM resources by their path, a group where its members change, and member accounts."""
+    """Name a resource as AWS does where ministack says `*`, or leaves out the path."""
     known = iam_actions.extract_resource_arn
 
     @functools.wraps(known)
@@ -153,9 +153,11 @@ def add_resource_paths() -> None:
                 if name := iam._p(parameters, parameter):
                     entity = entities.get(name)
                     return str(entity["Arn"]) if entity else known(*request, **more)
-        if service == "organizations":
-            account = organizations._accounts.get(json.loads(request[4] or b"{}").get("AccountId"))
-            if account:
+        if service in {"organizations", "ssm"}:
+            asked = json.loads(request[4] or b"{}")
+            if path := str(asked.get("Path", "")).strip("/"):
+                return f"arn:aws:ssm:{request[6]}:{request[7]}:parameter/{path}"
+            if account := organizations._accounts.get(asked.get("AccountId")):
                 return str(account["Arn"])
         return str(known(*request, **more))
 

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from local.organization import Organization
 
 GUARDS = ("keyward-iam-guard", "keyward-settings-guard")
-# From the last message that a guard has done to the alert of it: stream, notifier, topic, queue.
-TELLING_SECONDS = 1.0
+LEDGER = "keyward-ledger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +73,14 @@ class Inbox:
         return new
 
     def read_when_quiet(self, seconds: float = 30) -> list[Heard]:
-        """Return what was told once the guards have done all that they were given.
+        """Return what was told once the guards have done all they were given, and all is told.
 
         Raises:
-            TimeoutError: they still had something to do.
+            TimeoutError: something was still to be done, or to be told.
 
         """
-        wait_until(lambda: at_rest(self.organization), "the guards' queues are empty", seconds)
-        time.sleep(TELLING_SECONDS)
+        wait_until(lambda: at_rest(self.organization), "the guards are done", seconds)
+        wait_until(lambda: all_told(self.organization), "every finding is told", seconds)
         return self.read()
 
 
@@ -96,6 +95,18 @@ def at_rest(organization: Organization) -> bool:
         if any(int(number) for number in found["Attributes"].values()):
             return False
     return True
+
+
+def all_told(organization: Organization) -> bool:
+    """Return whether the ledger holds nothing that people must still hear of."""
+    found = organization.hub.dynamodb.query(
+        TableName=LEDGER,
+        IndexName="untold",
+        KeyConditionExpression="untold = :untold",
+        ExpressionAttributeValues={":untold": {"S": "untold"}},
+        Select="COUNT",
+    )
+    return found["Count"] == 0
 
 
 def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 30) -> None:
