@@ -1,0 +1,92 @@
+"""What people read: harmless, on one line where it must be, with the way back."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyward.alerts import alert, digest
+from keyward.findings import FindingRecord, Notice, Severity, State
+from keyward.planner import finished
+from keyward.text import clean
+from tests.builders import NOW, a_key, an_iam_user
+from tests.core.test_planner import planned, recorded
+
+HOSTILE = st.text(max_size=400) | st.sampled_from(
+    ["<!channel> hi", "<https://evil.example|click>", "@here", "a\nb\r\nc", "\u202egnp.exe", "&lt;"]
+)
+
+
+def a_record(state: State = State.OPEN, **changes: object) -> FindingRecord:
+    record = recorded(planned(a_key(an_iam_user())))
+    done = finished(record, state, outcome="access key AKIA is inactive", now=NOW)
+    return done.model_copy(update=changes)
+
+
+@given(HOSTILE)
+def test_cleaned_text_is_one_line_without_markup_mentions_or_direction_marks(text: str) -> None:
+    cleaned = clean(text)
+    assert len(cleaned) <= 300
+    assert not set("<>&\n\r") & set(cleaned)
+    assert "@here" not in cleaned
+    assert not any(
+        unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl"} for character in cleaned
+    )
+
+
+@given(HOSTILE)
+def test_cleaning_twice_changes_nothing_more(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+@given(HOSTILE, HOSTILE)
+def test_subject_is_ascii_on_one_line_of_at_most_100_characters(subject: str, reason: str) -> None:
+    message = alert(a_record(subject=subject, reason=reason))
+    assert message.subject.isascii()
+    assert message.subject.isprintable()
+    assert 0 < len(message.subject) <= 100
+    assert "<" not in message.body
+
+
+def test_alert_says_what_where_who_what_was_done_and_the_way_back() -> None:
+    record = a_record(State.ACTED)
+    body = alert(record).body
+    for said in (
+        record.subject,
+        record.account,
+        record.evidence.actor,
+        "192.0.2.44",
+        "access key AKIA is inactive",
+        f"keyward release {record.key}",
+        record.rule,
+    ):
+        assert said in body
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_an_alert(state: State) -> None:
+    message = alert(a_record(state))
+    assert message.attributes["state"] == state.value
+
+
+def test_attributes_fit_sns() -> None:
+    assert len(alert(a_record()).attributes) <= 10
+
+
+def test_digest_counts_by_rule_and_names_the_gravest_first() -> None:
+    records = [a_record(severity=Severity.LOW) for _ in range(40)]
+    records.append(a_record(severity=Severity.CRITICAL, subject="access key AKIAGRAVEST"))
+    message = digest(records)
+    assert message.subject.startswith("[CRITICAL] 41 ")
+    assert message.body.index("AKIAGRAVEST") < message.body.index("- low")
+    assert "... and 16 more" in message.body
+
+
+def test_notice_is_told_with_its_title() -> None:
+    notice = Notice(
+        kind="setting-refused", id="1", title="Bad", text="why", severity=Severity.HIGH, at=NOW
+    )
+    assert alert(notice).subject == "[HIGH] Bad"

@@ -1,0 +1,102 @@
+"""The ledger's stream and schedule tell everything once, and fold a storm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from keyward import telling
+from keyward.errors import GatewayError
+from keyward.findings import Notice, Severity
+from tests.flow.test_access_keys import a_key
+from tests.flow.world import aws_error
+
+if TYPE_CHECKING:
+    from tests.flow.world import World
+
+
+def messages(world: World) -> list[dict[str, Any]]:
+    """What Keyward published while `world.recorded()`."""
+    return [params for name, params in world.calls if name == "Publish"]
+
+
+def a_notice(world: World, number: int) -> Notice:
+    notice = Notice(
+        kind="setting-refused",
+        id=str(number),
+        title=f"Bad {number}",
+        text="why",
+        severity=Severity.HIGH,
+        at=world.now,
+    )
+    assert world.ledger.notice(notice)
+    return notice
+
+
+def test_finding_is_told_once_however_often_the_stream_repeats_it(world: World) -> None:
+    world.deliver(a_key(world)[1])
+    items = world.untold()
+    with world.recorded():
+        for _ in range(3):
+            telling.tell(items, services=world.services, now=world.now)
+    assert len(messages(world)) == 1
+    assert world.untold() == []
+
+
+def test_notice_is_kept_and_told_once(world: World) -> None:
+    notice = a_notice(world, 1)
+    assert not world.ledger.notice(notice)
+    with world.recorded():
+        telling.tell([notice], services=world.services, now=world.now)
+        telling.tell([notice], services=world.services, now=world.now)
+    assert len(messages(world)) == 1
+
+
+def test_what_could_not_be_told_is_told_later(world: World) -> None:
+    world.deliver(a_key(world)[1])
+
+    def down(operation: str, _params: object, call: Any) -> object:
+        if operation == "Publish":
+            raise aws_error("ServiceUnavailable", operation, 503)
+        return call()
+
+    world.fault = down
+    with world.recorded(), pytest.raises(GatewayError):
+        telling.tell(world.untold(), services=world.services, now=world.now)
+    assert len(world.untold()) == 1
+
+    world.fault = None
+    world.later(minutes=5)
+    with world.recorded():
+        assert telling.tell_the_rest(services=world.services, now=world.now) == 1
+    assert len(messages(world)) == 1
+    assert world.untold() == []
+
+
+def test_storm_is_folded_into_a_digest(world: World) -> None:
+    notices = [a_notice(world, number) for number in range(40)]
+    with world.recorded():
+        telling.tell(notices, services=world.services, now=world.now)
+        world.later(minutes=5)
+        telling.tell_the_rest(services=world.services, now=world.now)
+    sent = messages(world)
+    assert len(sent) == 9
+    assert sent[-1]["Subject"] == "[HIGH] 32 Keyward alerts, folded"
+    assert world.untold() == []
+
+
+def test_what_just_changed_is_left_to_the_stream(world: World) -> None:
+    a_notice(world, 1)
+    assert telling.tell_the_rest(services=world.services, now=world.now) == 0
+
+
+def test_finding_that_changes_while_it_is_told_stays_to_be_told(world: World) -> None:
+    key_id, event = a_key(world)
+    world.deliver(event)
+    (stale,) = world.untold()
+    world.iam().update_access_key(UserName="ci", AccessKeyId=key_id, Status="Active")
+    world.later(minutes=1)
+    world.deliver(event)
+    world.ledger.told(stale)
+    assert len(world.untold()) == 1
