@@ -170,6 +170,7 @@ def explain(
             except RequestError as error:
                 unread += 1
                 complain(str(error))
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough. Python flushes once more at its end: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,7 @@
 """How results look: tables for people, JSON for programs. Text of others never moves a terminal."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 
 import typer
@@ -31,7 +32,7 @@ def complain(text: str) -> None:
 
 def show_json(value: object) -> None:
     """Prints one JSON value on one line, in ASCII."""
-    typer.echo(json.dumps(value))
+    sys.stdout.write(json.dumps(value) + "\n")
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any, cast
 
 from keyward import events
@@ -25,6 +26,7 @@ MAX_LINE_BYTES = 256 * 1024 * 1024
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],]', re.DOTALL)
 _LOG_FILE = re.compile(rb'\s*\{\s*"Records"\s*:\s*(?=\[)')
 _ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?=\[)")
+_OPENS_ARRAY = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*"Records"\s*:\s*)?\[\s*')
 _OPEN_AT_ITS_END = re.compile(rb"[{\[,:]\s*\Z")
 _BOM = b"\xef\xbb\xbf"
 
@@ -71,18 +73,14 @@ def _events(stream: IO[bytes]) -> Iterator[Read]:
     first = next(lines, None)
     if first is None:
         return
-    if isinstance(first.event, bytes) and _begins_document(first.event):
-        second = next(lines, None)
-        array = _first_record(first.event) is not None
-        if second is not None and (array or not _stands_alone(second.event)):
-            yield from _document([first, second, *lines])
-            return
-        yield from _line(first)
-        first = second
-    if first is not None:
-        yield from _line(first)
-    for line in lines:
-        yield from _line(line)
+    second = next(lines, None)
+    if second is None:
+        yield from _line(first, whole=True)
+    elif _begins_document(first.event, second.event):
+        yield from _document([first, second, *lines])
+    else:
+        for line in chain((first, second), lines):
+            yield from _line(line)
 
 
 def _lines(stream: IO[bytes]) -> Iterator[Read]:
@@ -107,14 +105,17 @@ def _lines(stream: IO[bytes]) -> Iterator[Read]:
             yield Read(line=number, event=line)
 
 
-def _begins_document(line: bytes) -> bool:
-    """Whether a first line is the beginning of a document that goes on in the next."""
-    return _OPEN_AT_ITS_END.search(line) is not None and isinstance(_loaded(line), Unreadable)
+def _begins_document(first: object, second: object) -> bool:
+    """Whether a first line is the beginning of a document that goes on in the second.
 
-
-def _stands_alone(line: object) -> bool:
-    """Whether a second line is an event by itself, so that the first was only a broken one."""
-    return isinstance(line, bytes) and line[:1] == b"{" and isinstance(_loaded(line), dict)
+    Where the second is an event by itself, the first was a broken one, unless it opens an array.
+    """
+    if not isinstance(first, bytes) or _OPEN_AT_ITS_END.search(first) is None:
+        return False
+    if _OPENS_ARRAY.fullmatch(first):
+        return True
+    alone = isinstance(second, bytes) and second[:1] == b"{" and isinstance(_loaded(second), dict)
+    return not alone and isinstance(_loaded(first), Unreadable)
 
 
 def _document(lines: list[Read]) -> Iterator[Read]:
@@ -138,14 +139,16 @@ def _document(lines: list[Read]) -> Iterator[Read]:
     yield from broken
 
 
-def _line(line: Read) -> Iterator[Read]:
-    """The events of one line: one, or the records of a log file."""
+def _line(line: Read, *, whole: bool = False) -> Iterator[Read]:
+    """The events of one line: one, or the records of a log file, counted where it is the whole."""
     if not isinstance(line.event, bytes):
-        yield line
+        found: Iterator[Read] = iter((line,))
     elif (start := _first_record(line.event)) is not None:
-        yield from _records(line.event, start)
+        found = _records(line.event, start)
     else:
-        yield from _unpacked(line.line, _loaded(line.event))
+        found = _unpacked(line.line, _loaded(line.event))
+    for read in found:
+        yield read if whole else Read(line=line.line, event=read.event)
 
 
 def _unpacked(line: int, value: object) -> Iterator[Read]:

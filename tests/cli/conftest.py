@@ -1,0 +1,67 @@
+"""The command line as people run it, and the operator function behind it."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.client import BaseClient
+from typer.testing import CliRunner, Result
+
+from keyward import operating
+from keyward_cli.main import app
+from tests.flow.world import a_world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.flow.world import World
+
+
+class Cli:
+    """Runs `keyward` within this process."""
+
+    def __call__(self, *arguments: object, stdin: bytes | str | None = None) -> Result:
+        return CliRunner().invoke(app, [str(one) for one in arguments], input=stdin)
+
+    def json(self, *arguments: object) -> Any:
+        """What a command that must succeed prints with --json."""
+        result = self(*arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def lines(self, *arguments: object, stdin: bytes | str | None = None) -> list[Any]:
+        """What explain --json prints, one value for each line."""
+        return [
+            json.loads(line) for line in self(*arguments, "--json", stdin=stdin).stdout.splitlines()
+        ]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    return Cli()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """An organization whose Lambda runs the operator in place of moto's, which wants Docker."""
+    with a_world(monkeypatch) as made:
+        made.settings()
+        real = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+        def intercepted(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+            if operation != "Invoke":
+                return real(client, operation, params)
+            assert params["FunctionName"] == "keyward-operator"
+            reply = operating.answer(
+                json.loads(params["Payload"]), services=made.services, now=made.now
+            )
+            return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(reply).encode())}
+
+        monkeypatch.setattr(BaseClient, "_make_api_call", intercepted)
+        yield made
