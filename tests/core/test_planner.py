@@ -26,6 +26,7 @@ from tests.builders import (
     a_hint,
     a_key,
     a_password,
+    a_policy,
     a_role_session,
     an_iam_user,
 )
@@ -335,3 +336,11 @@ def test_keys_of_findings_differ_by_subject_rule_account_and_code() -> None:
     }
     assert len(keys) == 4
     assert isinstance(a_containment(holds=None), Contained)
+
+
+def test_quarantine_that_a_service_of_aws_attached_is_acted_on() -> None:
+    actor = a_role_session("aws-service-role/support.amazonaws.com/AWSServiceRoleForSupport")
+    policy = a_policy("arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3")
+    plan = planned(policy, "iam-key-quarantined-by-aws", hint=a_hint(actor=actor, sweep=True))
+    assert isinstance(plan.action, DeactivateAccessKeys)
+    assert plan.action.key_ids is None

@@ -107,3 +107,9 @@ def test_accepted_settings_survive_the_ledger() -> None:
     )
     assert Accepted.model_validate_json(accepted.model_dump_json()) == accepted
     assert json.loads(accepted.model_dump_json())["version"] == 3
+
+
+def test_protected_principal_without_user_id_or_arn_is_refused() -> None:
+    value: dict[str, object] = {"protected": [{"account": "444455556666", "why": "break-glass"}]}
+    with pytest.raises(SettingsError, match="without either nobody is protected"):
+        validated("/keyward/settings", GlobalSettings, value)

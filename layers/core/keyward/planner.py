@@ -17,7 +17,7 @@ from keyward.actions import (
     Target,
 )
 from keyward.findings import Finding, FindingRecord, Moment, RecordedEvidence, Severity, State
-from keyward.model import AccessKey, Contained, IamUser, StaticCredential
+from keyward.model import AccessKey, Contained, IamUser, StaticCredential, UserPolicy
 from keyward.principals import protected, recognised
 from keyward.rule import InForce
 from keyward.settings import Mode
@@ -127,7 +127,10 @@ def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetim
 
 
 def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | None:
-    """Why a rule in mode enforce must not act on this finding; None where it may."""
+    """Why a rule in mode enforce must not act on this finding; None where it may.
+
+    What AWS itself attaches to a user is a message about the user, not an act to leave alone.
+    """
     subject, actor = finding.subject, finding.evidence.actor
     if subject.owner is not None:
         why = protected(subject.owner, settings.accepted.settings)
@@ -135,7 +138,7 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
             return f"protected principal: {why}"
     if not isinstance(subject, Contained):
         who = recognised(actor, finding.account, hub=hub_account)
-        if who is not None:
+        if who is not None and not isinstance(subject, UserPolicy):
             return f"made by {who}"
         if settings.rules[finding.rule].existing != "enforce":
             began = settings.accepted.enforcing_since.get(finding.rule)

@@ -7,9 +7,17 @@ and what was expected. Descriptions feed docs/settings.md and the JSON Schemas.
 import json
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Never
+from typing import Annotated, Literal, Never, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from keyward.errors import SettingsError
 from keyward.findings import Severity
@@ -20,7 +28,7 @@ PREFIX = "/keyward"
 MAX_DEPTH = 50
 """Nesting beyond this is refused; no setting needs more than five."""
 
-AccountIdText = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
+AccountIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
@@ -83,10 +91,17 @@ class ProtectedPrincipal(Setting):
     )
     arn: str | None = Field(
         default=None,
-        pattern=r"^arn:[a-z-]+:iam::\d{12}:user/.+$",
+        pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:user/.+$",
         description="Exact ARN of the IAM user, path included; the unique id is safer.",
     )
     why: str = Field(min_length=3, max_length=200, description="For example: break-glass.")
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Self:
+        if self.user_id is None and self.arn is None:
+            message = "give user_id, or arn: without either nobody is protected"
+            raise ValueError(message)
+        return self
 
 
 class GlobalSettings(Setting):
@@ -104,15 +119,6 @@ class GlobalSettings(Setting):
     alerts: Alerts = Field(default=Alerts(), description="How alerts are folded in a storm.")
     protected: tuple[ProtectedPrincipal, ...] = Field(
         default=(), max_length=100, description="Principals that are never touched: break-glass."
-    )
-    owners: tuple[str, ...] = Field(
-        default=(),
-        max_length=50,
-        description=(
-            "Role or user ARNs that may change settings and deploy Keyward; `*` matches within "
-            "a segment. A change by anybody else is reported as keyward-tampered. Empty: nobody "
-            "is expected, so every change is reported."
-        ),
     )
     release_days: int = Field(
         default=7, ge=1, le=90, description="How long a release exempts what was released."
