@@ -1,0 +1,164 @@
+"""`keyward preflight`: what it looks at, and the command that it prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli
+
+MANAGEMENT = "111122223333"
+STACKSETS = "member.org.stacksets.cloudformation.amazonaws.com"
+TRAIL = {
+    "Name": "organization",
+    "TrailARN": "arn:aws:cloudtrail:us-east-1:111122223333:trail/organization",
+    "IsOrganizationTrail": True,
+    "IsMultiRegionTrail": True,
+}
+READY: dict[str, Any] = {
+    "GetCallerIdentity": {"Account": MANAGEMENT, "Arn": f"arn:aws:iam::{MANAGEMENT}:role/admin"},
+    "DescribeOrganization": {"Organization": {"Id": "o-abc1234567", "MasterAccountId": MANAGEMENT}},
+    "ListRoots": {"Roots": [{"Id": "r-abcd"}]},
+    "ListAWSServiceAccessForOrganization": {
+        "EnabledServicePrincipals": [{"ServicePrincipal": STACKSETS}]
+    },
+    "DescribeTrails": {"trailList": [TRAIL]},
+    "GetTrailStatus": {"IsLogging": True},
+    "ListInstances": {"Instances": [{"InstanceArn": "arn:aws:sso:::instance/ssoins-1"}]},
+    "ListPolicies": {"Policies": [{"Id": "p-1", "Name": "regions"}]},
+    "DescribePolicy": {"Policy": {"Content": "{}"}},
+}
+
+
+def denying(*regions: str, role: str = "") -> dict[str, Any]:
+    condition: dict[str, Any] = {"StringNotEquals": {"aws:RequestedRegion": list(regions)}}
+    if role:
+        condition["ArnNotLike"] = {"aws:PrincipalARN": role}
+    statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition}
+    return {"Policy": {"Content": json.dumps({"Statement": [statement]})}}
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What AWS answers, by operation; a text is an error's code."""
+    answers = dict(READY)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+
+    def answer(_client: BaseClient, operation: str, _params: dict[str, Any]) -> Any:
+        found = answers[operation]
+        if isinstance(found, str):
+            raise ClientError({"Error": {"Code": found, "Message": ""}}, operation)
+        return found
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    return answers
+
+
+def found(cli: Cli, *arguments: str) -> tuple[int, dict[str, Any]]:
+    result = cli(*arguments, "preflight", "--json")
+    return result.exit_code, json.loads(result.stdout)
+
+
+def not_ok(report: dict[str, Any]) -> dict[str, Any]:
+    return {check["name"]: check["ok"] for check in report["checks"] if check["ok"] is not True}
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_ready_organization_gets_the_exact_command(cli: Cli) -> None:
+    status, report = found(cli, "--region", "eu-central-1")
+    assert (status, report["ready"], not_ok(report)) == (0, True, {})
+    assert report["command"] == (
+        "sam build && sam deploy --stack-name keyward --region eu-central-1 --resolve-s3 "
+        "--capabilities CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --parameter-overrides "
+        "OrganizationId=o-abc1234567 OrganizationRootId=r-abcd"
+    )
+    shown = cli("--region", "eu-central-1", "preflight").stdout
+    assert report["command"] in shown.splitlines()
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_command_gives_every_parameter_that_has_no_default(cli: Cli) -> None:
+    template = (Path(__file__).parents[2] / "template.yaml").read_text()
+    parameters = template.partition("\nParameters:\n")[2].partition("\nConditions:\n")[0]
+    blocks = re.split(r"\n(?=  \w)", "\n" + parameters)
+    needed = {
+        block.strip().partition(":")[0]
+        for block in blocks
+        if block.strip() and "Default:" not in block
+    }
+    _, report = found(cli)
+    overrides = report["command"].partition("--parameter-overrides ")[2]
+    assert {one.partition("=")[0] for one in overrides.split()} == needed
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer", "check"),
+    [
+        ("GetCallerIdentity", {"Account": "444455556666"}, "management account"),
+        ("ListAWSServiceAccessForOrganization", {"EnabledServicePrincipals": []}, "trusted access"),
+        ("DescribeTrails", {"trailList": []}, "organization trail"),
+        (
+            "DescribeTrails",
+            {"trailList": [TRAIL | {"IsOrganizationTrail": False}]},
+            "organization trail",
+        ),
+        (
+            "DescribeTrails",
+            {"trailList": [TRAIL | {"IsMultiRegionTrail": False}]},
+            "organization trail",
+        ),
+        ("GetTrailStatus", {"IsLogging": False}, "organization trail"),
+        ("ListInstances", {"Instances": []}, "region"),
+        ("DescribePolicy", denying("eu-central-1"), "region-deny policies"),
+    ],
+)
+def test_what_is_missing_is_named_with_its_remedy(
+    cli: Cli, aws: dict[str, Any], operation: str, answer: dict[str, Any], check: str
+) -> None:
+    aws[operation] = answer
+    status, report = found(cli)
+    assert (status, report["ready"], not_ok(report)) == (1, False, {check: False})
+    assert all("remedy" in one for one in report["checks"] if not one["ok"])
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        denying("eu-central-1", "us-east-1"),
+        denying("eu-central-1", role="arn:aws:iam::*:role/stacksets-exec-*"),
+        {"Policy": {"Content": '{"Statement": {"Effect": "Allow", "Action": "*"}}'}},
+    ],
+)
+def test_a_policy_that_spares_iams_region_is_not_in_the_way(
+    cli: Cli, aws: dict[str, Any], policy: dict[str, Any]
+) -> None:
+    aws["DescribePolicy"] = policy
+    assert found(cli)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "operation", [one for one in READY if one not in {"GetCallerIdentity", "ListInstances"}]
+)
+def test_what_cannot_be_read_is_unknown_and_not_ready(
+    cli: Cli, aws: dict[str, Any], operation: str
+) -> None:
+    aws[operation] = "AccessDeniedException"
+    status, report = found(cli)
+    assert (status, report["ready"]) == (1, False)
+    assert list(not_ok(report).values()) == [None]
+
+
+def test_without_credentials_it_is_one_line(cli: Cli, aws: dict[str, Any]) -> None:
+    aws["GetCallerIdentity"] = "ExpiredToken"
+    result = cli("preflight")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "aws sso login" in line

@@ -1,0 +1,218 @@
+"""`keyward settings`: a folder and Parameter Store, kept in step."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import moto
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cli.conftest import Cli
+
+SAMPLE = Path(__file__).parents[2] / "settings"
+SETTINGS = "/keyward/settings"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the sample folder."""
+    return Path(shutil.copytree(SAMPLE, tmp_path / "settings"))
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    with moto.mock_aws():
+        yield boto3.client("ssm", region_name="us-east-1")
+
+
+def stored(store: Any) -> dict[str, str]:
+    pages = store.get_paginator("get_parameters_by_path").paginate(Path="/keyward", Recursive=True)
+    return {one["Name"]: one["Value"] for page in pages for one in page["Parameters"]}
+
+
+def versions(store: Any) -> dict[str, int]:
+    pages = store.get_paginator("get_parameters_by_path").paginate(Path="/keyward", Recursive=True)
+    return {one["Name"]: one["Version"] for page in pages for one in page["Parameters"]}
+
+
+def change(folder: Path, name: str, **fields: object) -> None:
+    file = folder / name
+    value = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(value | fields))
+
+
+def test_the_sample_folder_is_valid(cli: Cli) -> None:
+    assert cli.json("settings", "validate", SAMPLE)["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("settings.json", {"ceiling": "x"}, "'off', 'report' or 'enforce'"),
+        ("rules/iam-user-created.json", {"mood": "off"}, "field mood"),
+        ("rules/iam-usr-created.json", {}, "did you mean iam-user-created?"),
+        ("rules/iam-user-created.json", {"existing": "enforce"}, "plan"),
+        ("exemptions/build-server.json", {"until": None}, "field until"),
+        ("exemptions/Build.json", {}, "lower-case"),
+        ("other.json", {}, "nothing reads it"),
+        ("settings.json", {"$comment more": "x" * 9_000}, "8192"),
+    ],
+)
+def test_a_problem_names_file_and_field(
+    cli: Cli, folder: Path, name: str, fields: dict[str, object], expected: str
+) -> None:
+    change(folder, name, **fields)
+    result = cli("settings", "validate", folder)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"keyward: {folder / name}: ")
+    assert expected in line
+
+
+def test_an_exemption_that_has_ended_is_noted_and_is_no_problem(cli: Cli, folder: Path) -> None:
+    change(folder, "exemptions/build-server.json", until="2020-01-01T00:00:00Z")
+    found = cli.json("settings", "validate", folder)
+    assert found["problems"] == []
+    assert "has ended" in found["notes"][0]
+
+
+def test_a_folder_that_is_none_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    result = cli("settings", "validate", tmp_path / "none")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+
+
+def test_push_writes_everything_once_with_its_comments(cli: Cli, folder: Path, store: Any) -> None:
+    assert cli("settings", "push", folder, "--yes").exit_code == 0
+    assert len(stored(store)) == len(list(folder.rglob("*.json")))
+    assert "$comment" in stored(store)[SETTINGS]
+    assert cli.json("settings", "push", folder, "--yes") == []
+    assert set(versions(store).values()) == {1}
+
+
+def test_push_writes_only_what_changed(cli: Cli, folder: Path, store: Any) -> None:
+    cli("settings", "push", folder, "--yes")
+    change(folder, "rules/iam-user-created.json", mode="enforce")
+    result = cli("settings", "push", folder, "--yes")
+    assert "begins to enforce" in result.stdout
+    changed = {name for name, version in versions(store).items() if version == 2}
+    assert changed == {"/keyward/rules/iam-user-created"}
+
+
+def test_push_asks_first(cli: Cli, folder: Path, store: Any) -> None:
+    result = cli("settings", "push", folder, stdin="n\n")
+    assert result.exit_code == 1
+    assert f"add {SETTINGS}" in result.stdout
+    assert stored(store) == {}
+
+
+def test_push_with_json_never_asks(cli: Cli, folder: Path, store: Any) -> None:
+    result = cli("settings", "push", folder, "--json")
+    assert (result.exit_code, "--yes" in result.stderr) == (1, True)
+    assert stored(store) == {}
+
+
+def test_a_folder_with_a_problem_is_not_pushed_at_all(cli: Cli, folder: Path, store: Any) -> None:
+    change(folder, "settings.json", ceiling="x")
+    result = cli("settings", "push", folder, "--yes")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert stored(store) == {}
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_push_deletes_nothing_unless_told_to(
+    cli: Cli, folder: Path, store: Any, *, prune: bool
+) -> None:
+    cli("settings", "push", folder, "--yes")
+    (folder / "exemptions" / "build-server.json").unlink()
+    cli("settings", "push", folder, "--yes", *(["--prune"] if prune else []))
+    assert ("/keyward/exemptions/build-server" in stored(store)) is not prune
+
+
+def test_a_new_exemption_that_has_ended_is_not_pushed(cli: Cli, folder: Path, store: Any) -> None:
+    change(folder, "exemptions/build-server.json", until="2020-01-01T00:00:00Z")
+    assert cli("settings", "push", folder, "--yes").exit_code == 0
+    assert "/keyward/exemptions/build-server" not in stored(store)
+
+
+@pytest.mark.parametrize(
+    ("length", "tier"), [(100, "Standard"), (4_500, "Advanced")], ids=["standard", "advanced"]
+)
+def test_a_long_setting_becomes_an_advanced_parameter(
+    cli: Cli, folder: Path, store: Any, length: int, tier: str
+) -> None:
+    change(folder, "settings.json", **{"$comment more": "x" * length})
+    assert cli("settings", "push", folder, "--yes").exit_code == 0
+    described = store.describe_parameters(ParameterFilters=[{"Key": "Name", "Values": [SETTINGS]}])[
+        "Parameters"
+    ]
+    assert described[0]["Tier"] == tier
+
+
+def test_diff_shows_what_a_push_would_change(cli: Cli, folder: Path, store: Any) -> None:
+    cli("settings", "push", folder, "--yes")
+    assert cli("settings", "diff", folder).exit_code == 0
+    change(folder, "rules/iam-user-created.json", mode="off")
+    store.put_parameter(Name="/keyward/rules/iam-more", Value="{}", Type="String")
+    result = cli("settings", "diff", folder)
+    assert result.exit_code == 3
+    assert '-  "mode": "report"' in result.stdout
+    assert '+  "mode": "off"' in result.stdout
+    told = json.loads(cli("settings", "diff", folder, "--json").stdout)
+    assert told == [
+        {"parameter": "/keyward/rules/iam-more", "push": "remove"},
+        {"parameter": "/keyward/rules/iam-user-created", "push": "change"},
+    ]
+
+
+def test_white_space_is_no_difference_and_a_comment_is(cli: Cli, folder: Path, store: Any) -> None:
+    cli("settings", "push", folder, "--yes")
+    value = json.loads(stored(store)[SETTINGS])
+    store.put_parameter(Name=SETTINGS, Value=json.dumps(value), Type="String", Overwrite=True)
+    assert cli("settings", "diff", folder).exit_code == 0
+    change(folder, "settings.json", **{"$comment": "another"})
+    assert cli("settings", "diff", folder).exit_code == 3
+
+
+def test_pull_brings_what_is_in_the_store(
+    cli: Cli, folder: Path, store: Any, tmp_path: Path
+) -> None:
+    cli("settings", "push", folder, "--yes")
+    store.put_parameter(Name="/keyward/../escape", Value="{}", Type="String")
+    store.put_parameter(Name="/keyward/other", Value="{}", Type="String")
+    target = tmp_path / "pulled"
+    result = cli("settings", "pull", target)
+    assert result.exit_code == 0, result.output
+    pulled = {file.relative_to(target) for file in target.rglob("*.json")}
+    assert pulled == {file.relative_to(folder) for file in folder.rglob("*.json")}
+    assert cli.json("settings", "validate", target)["problems"] == []
+    assert "/keyward/other: left out" in result.stderr
+    assert not (tmp_path / "escape.json").exists()
+
+
+def test_pull_asks_before_it_changes_a_file(cli: Cli, folder: Path, store: Any) -> None:
+    cli("settings", "push", folder, "--yes")
+    change(folder, "settings.json", ceiling="off")
+    before = (folder / "settings.json").read_text()
+    assert cli("settings", "pull", folder, stdin="n\n").exit_code == 1
+    assert (folder / "settings.json").read_text() == before
+    assert cli("settings", "pull", folder, "--yes").exit_code == 0
+    assert json.loads((folder / "settings.json").read_text()) == json.loads(stored(store)[SETTINGS])
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_pull_deletes_no_file_unless_told_to(
+    cli: Cli, folder: Path, store: Any, *, prune: bool
+) -> None:
+    cli("settings", "push", folder, "--yes")
+    store.delete_parameter(Name="/keyward/exemptions/build-server")
+    cli("settings", "pull", folder, "--yes", *(["--prune"] if prune else []))
+    assert (folder / "exemptions" / "build-server.json").exists() is not prune
