@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -267,6 +268,10 @@ def fits(wanted: Json, value: Json) -> bool:
     match wanted:
         case {"exists": exists}:
             return bool((value is not ABSENT) == exists)
+        case {"equals-ignore-case": text}:
+            return isinstance(value, str) and value.casefold() == text.casefold()
+        case {"prefix": {"equals-ignore-case": prefix}}:
+            return isinstance(value, str) and value.casefold().startswith(prefix.casefold())
         case {"prefix": prefix}:
             return isinstance(value, str) and value.startswith(prefix)
         case {"suffix": suffix}:
@@ -279,3 +284,22 @@ def fits(wanted: Json, value: Json) -> bool:
             message = f"unknown operator: {wanted}"
             raise ValueError(message)
     return bool(wanted == value)
+
+
+def reaches_bus(stack: Stack, event: Resource) -> bool:
+    """Return whether a rule of the stack's default bus puts the event on Keyward's."""
+    return any(
+        matches(rule["EventPattern"], event)
+        and any(target["Arn"].endswith(":event-bus/keyward") for target in rule["Targets"])
+        for rule in stack.of_type("AWS::Events::Rule").values()
+        if "EventPattern" in rule and rule.get("EventBusName", "default") == "default"
+    )
+
+
+def branches(pattern: Resource) -> Iterator[Resource]:
+    """Yield a pattern once for each of its alternatives, with `$or` taken apart at both depths."""
+    for outer in pattern.get("$or", [{}]):
+        whole = {**pattern, **outer}
+        detail = {**pattern.get("detail", {}), **outer.get("detail", {})}
+        for inner in detail.get("$or", [{}]):
+            yield {**whole, "detail": {**detail, **inner}}

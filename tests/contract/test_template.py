@@ -16,10 +16,12 @@ from tests.contract.templates import (
     Json,
     Resource,
     Stack,
+    branches,
     hub,
     listed,
     matches,
     member,
+    reaches_bus,
 )
 
 if TYPE_CHECKING:
@@ -100,16 +102,6 @@ def told_directly(stack: Stack, event: Resource, bus: str = "default") -> list[s
         and any(target["Arn"] == stack.outputs["AlertsTopicArn"] for target in rule["Targets"])
         and matches(rule["EventPattern"], event)
     ]
-
-
-def reaches_bus(stack: Stack, event: Resource) -> bool:
-    """Return whether a rule of the stack's default bus puts the event on Keyward's."""
-    return any(
-        matches(rule["EventPattern"], event)
-        and any(target["Arn"].endswith(":event-bus/keyward") for target in rule["Targets"])
-        for rule in stack.of_type("AWS::Events::Rule").values()
-        if "EventPattern" in rule and rule.get("EventBusName", "default") == "default"
-    )
 
 
 # ---------------------------------------------------------------- roles
@@ -647,15 +639,6 @@ def test_a_pattern_takes_nothing_that_a_customer_could_have_put(
     forged = record("iam", "CreateUser", userName="mallory") | {"source": "com.example.iam"}
     assert not matches(pattern, forged), name
     assert all(one in ({"prefix": "aws."}, "aws.ssm") for one in pattern["source"]), name
-
-
-def branches(pattern: Resource) -> Iterator[Resource]:
-    """Yield a pattern once for each of its alternatives, with `$or` taken apart at both depths."""
-    for outer in pattern.get("$or", [{}]):
-        whole = {**pattern, **outer}
-        detail = {**pattern.get("detail", {}), **outer.get("detail", {})}
-        for inner in detail.get("$or", [{}]):
-            yield {**whole, "detail": {**detail, **inner}}
 
 
 @pytest.mark.parametrize(("name", "pattern"), all_patterns())
