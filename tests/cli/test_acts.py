@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from botocore.client import BaseClient
@@ -202,13 +203,45 @@ def test_an_operator_that_crashed_is_one_line(cli: Cli, monkeypatch: pytest.Monk
     assert calls == ["GetCallerIdentity", "Invoke"]
 
 
-def test_an_act_is_asked_for_once_even_when_it_times_out(
+class Failing(BaseHTTPRequestHandler):
+    """STS that knows the caller, and a Lambda whose answers get lost."""
+
+    invoked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        lost = "/functions/" in self.path
+        if lost:
+            self.invoked.append(self.path)
+        body = b"{}" if lost else IDENTITY
+        self.send_response(500 if lost else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Stays quiet."""
+
+
+IDENTITY = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<GetCallerIdentityResult><Arn>arn:aws:iam::111122223333:user/op</Arn><UserId>AIDAEXAMPLE</UserId>
+<Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"""
+
+
+def test_an_act_whose_answer_is_lost_is_not_asked_for_again(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payload = io.BytesIO(json.dumps({"ok": True, "message_id": "m"}).encode())
-    calls = answering(monkeypatch, {"Payload": payload})
-    assert cli.json("test-alert") == {"message_id": "m"}
-    assert calls.count("Invoke") == 1
+    Failing.invoked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
+        result = cli("test-alert")
+        server.shutdown()
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert len(Failing.invoked) == 1
 
 
 def test_a_profile_that_does_not_exist_is_one_line(cli: Cli) -> None:
