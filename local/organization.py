@@ -14,6 +14,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.driver import Driver
@@ -76,17 +77,21 @@ def running_organization(
         RuntimeError: the emulator did not start, or a deployment failed; the message says why.
 
     """
-    with running_emulator() as emulator:
-        tell("the emulator serves, with IAM enforced")
-        organization = seed(emulator)
-        tell(f"an organization of {len(organization.accounts) + 1} accounts")
-        build()
-        deploy(organization, parameters)
-        tell("the hub is deployed: sam build, sam deploy")
-        with ThreadPoolExecutor(IN_PARALLEL) as pool:
-            list(pool.map(lambda name: join(organization, name), organization.accounts))
-        tell("every member account has forwarding rule, role and quarantine group")
-        yield organization
+    with ThreadPoolExecutor(IN_PARALLEL) as pool:
+        building = pool.submit(build)
+        with running_emulator() as emulator:
+            tell("the emulator serves, with IAM enforced")
+            organization = seed(emulator)
+            tell(f"an organization of {len(organization.accounts) + 1} accounts")
+            joining = [pool.submit(join, organization, name) for name in organization.accounts]
+            building.result()
+            tell("functions and layers are built: sam build")
+            deploy(organization, parameters)
+            tell("the hub is deployed: sam deploy")
+            for joined in joining:
+                joined.result()
+            tell("every member account has forwarding rules, role and quarantine group")
+            yield organization
 
 
 def seed(emulator: Emulator) -> Organization:
@@ -187,24 +192,30 @@ def sam(*arguments: str, endpoint: str = "") -> None:
         RuntimeError: it failed; the message holds what it printed.
 
     """
-    interpreter = os.path.dirname(sys.executable)  # noqa: PTH120  a symbolic link stays one
+    done = run(Path(sys.executable).with_name("sam"), *arguments, endpoint=endpoint)
+    if done.returncode:
+        message = f"sam {arguments[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        raise RuntimeError(message)
+
+
+def run(program: Path, *arguments: str, endpoint: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a program as the management account's root user at the emulator, and keep its output."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        "PATH": f"{interpreter}{os.pathsep}{os.environ['PATH']}",
+        # sam build takes the first interpreter on PATH, and it has to be the runtime's version.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "0.2",
         "AWS_ACCESS_KEY_ID": MANAGEMENT_ACCOUNT,
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": REGION,
         **({"AWS_ENDPOINT_URL": endpoint} if endpoint else {}),
     }
-    done = subprocess.run(  # noqa: S603  our own command line
-        [f"{interpreter}/sam", *arguments],
+    return subprocess.run(  # noqa: S603  programs of our own environment
+        [program, *arguments],
         env=environment,
         cwd=PROJECT,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        message = f"sam {arguments[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-        raise RuntimeError(message)
