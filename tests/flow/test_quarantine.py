@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -282,3 +283,40 @@ mC3nEP1KTDomgT1jiDGwgGZ+bERLkoKREB3fgAZQrMtsEmaRMHCcR1+A9O+tfbzz
 YwsPXlssfIUjAiAbzJiLeYau/ekUhiAkAIRNkFQlC5s+RopUZivMCu23Og==
 -----END CERTIFICATE-----
 """
+
+
+def test_release_frees_the_user_of_every_finding_it_is_contained_for(world: World) -> None:
+    event, keys = a_user_with_keys(world)
+    world.deliver(event)
+    world.deliver(world.do("CreateLoginProfile", UserName="eve", Password="Secret-1-of-a-test"))
+    password = world.finding("iam-console-password-set")
+    assert password.state is State.ACTED
+
+    release(world, password.key)
+
+    assert not world.is_denied("eve")
+    assert world.key_status("eve", keys[0]) == "Active"
+    assert {record.state for record in world.findings()} == {State.RELEASED}
+
+
+def test_containment_is_forgotten_with_its_release_for_the_keys_too(world: World) -> None:
+    event, keys = a_user_with_keys(world)
+    world.deliver(event)
+    attack = world.do("UpdateAccessKey", UserName="eve", AccessKeyId=keys[0], Status="Active")
+    world.deliver(attack)
+    release(world, world.finding("iam-user-created").key, days=1)
+    world.later(days=2)
+    assert world.ledger.contained(world.member, now=world.now) == []
+
+
+def test_user_created_within_the_second_of_its_event_is_still_the_same(world: World) -> None:
+    world.do("CreateUser", UserName="eve")
+    created = world.iam().get_user(UserName="eve")["User"]["CreateDate"]
+    event = world.do(
+        "CreateLoginProfile",
+        UserName="eve",
+        Password="Secret-1-of-a-test",
+        at=created - timedelta(seconds=1),
+    )
+    world.deliver(event)
+    assert world.is_denied("eve")

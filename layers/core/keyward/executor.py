@@ -75,6 +75,14 @@ def carry_out(action: Action, *, before: Before, iam: IamGateway, sleep: Sleep) 
     return done
 
 
+def require_same_user(action: Action, iam: IamGateway) -> None:
+    """Raises NotFoundError where the name belongs to another user by now; GatewayError."""
+    target = action.target
+    if iam.user(target.user_name).user_id != target.user_id:
+        message = f"IAM user {target.user_name} in {iam.account} is another user by now"
+        raise NotFoundError(message, code="OtherUser")
+
+
 def _quarantine(action: QuarantineUser, *, before: Before, iam: IamGateway) -> str:
     """The deny first, then the keys, then the marker: each makes the user safer than before."""
     name = action.target.user_name
@@ -126,22 +134,38 @@ def _deactivate_active(before: Before, name: str, iam: IamGateway) -> str:
 
 
 def _verify(action: Action, *, iam: IamGateway, sleep: Sleep) -> None:
-    lacks = facts.lacking(action, iam)
-    for pause in PAUSES_SECONDS:
-        if not lacks:
-            return
-        sleep(pause)
-        lacks = facts.lacking(action, iam)
+    lacks = _until_nothing(lambda: facts.lacking(action, iam), sleep)
     if lacks:
         message = f"{action.name} in {iam.account} is not verified: {'; '.join(lacks)}"
         raise GatewayError(message, code="NotVerified", retryable=True)
 
 
-def undo(action: Action, *, before: Before, iam: IamGateway) -> list[str]:
-    """Puts back exactly what was there before, and says in words what was restored.
+def _until_nothing(look_again: Callable[[], tuple[str, ...]], sleep: Sleep) -> tuple[str, ...]:
+    """What is still lacking after the last look."""
+    lacks = look_again()
+    for pause in PAUSES_SECONDS:
+        if not lacks:
+            break
+        sleep(pause)
+        lacks = look_again()
+    return lacks
 
-    What is gone meanwhile stays gone. What was inactive before stays inactive. Raises GatewayError.
+
+def undo(action: Action, *, before: Before, iam: IamGateway, sleep: Sleep) -> list[str]:
+    """Puts back exactly what was there before, reads back, and says in words what was restored.
+
+    What is gone meanwhile stays gone. What was inactive before stays inactive. Raises GatewayError:
+    retryable where AWS doesn't show the effect yet.
     """
+    restored = _put_back(action, before=before, iam=iam)
+    lacks = _until_nothing(lambda: facts.not_restored(action, before, iam), sleep)
+    if lacks:
+        message = f"release in {iam.account} is not verified: {'; '.join(lacks)}"
+        raise GatewayError(message, code="NotVerified", retryable=True)
+    return restored
+
+
+def _put_back(action: Action, *, before: Before, iam: IamGateway) -> list[str]:
     name = action.target.user_name
     restored: list[str] = []
     user = iam.user(name)

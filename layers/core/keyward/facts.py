@@ -6,7 +6,7 @@ at all. `current` reads just those subjects again, by their unique ids.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from keyward.actions import (
@@ -14,13 +14,14 @@ from keyward.actions import (
     MARKER_TAG,
     QUARANTINE_GROUP,
     Action,
+    Before,
     DeactivateAccessKeys,
     DeactivateCredential,
     QuarantineUser,
 )
 from keyward.errors import EventError, NotFoundError
 from keyward.events import text_of
-from keyward.findings import Containment
+from keyward.findings import Containment, State
 from keyward.model import (
     AccessKey,
     ConsolePassword,
@@ -39,6 +40,9 @@ from keyward.own import changed_by
 if TYPE_CHECKING:
     from keyward.gateways.iam import IamGateway
     from keyward.ledger import Ledger
+
+CLOCK_SKEW = timedelta(seconds=5)
+"""CloudTrail and IAM tell whole seconds, each by its own clock."""
 
 OUR_GROUP_CHANGES = (
     "DeleteGroup",
@@ -97,6 +101,7 @@ def identified(
                     replace(subject, of=of, finding=containment.finding)
                     for containment in held
                     if (of := _contained_of(subject, containment, present)) is not None
+                    and not _is_half_done(containment, of, ledger)
                 ]
             case _ if (user := present(subject.owner)) is None:
                 gone.append(subject)
@@ -107,14 +112,65 @@ def identified(
     return found, gone
 
 
+def recorded(
+    subjects: Iterable[Subject], *, hint: Hint, ledger: "Ledger", now: datetime
+) -> list[Subject]:
+    """The claimed subjects as far as the ledger alone knows them, where IAM can't be read.
+
+    A claimed containment that the ledger doesn't hold is left out.
+    """
+    subjects = tuple(subjects)
+    held = (
+        ledger.contained(hint.account, now=now)
+        if any(isinstance(subject, Contained) for subject in subjects)
+        else []
+    )
+    found: list[Subject] = []
+    for subject in subjects:
+        if not isinstance(subject, Contained):
+            found.append(subject)
+            continue
+        found += [
+            replace(subject, of=of, finding=containment.finding)
+            for containment in held
+            if (of := _contained_of(subject, containment, _named_like(containment))) is not None
+        ]
+    return found
+
+
+def _named_like(containment: Containment) -> Callable[[IamUser], IamUser | None]:
+    """Who a user is, if it still is the contained one: its name is all that tells."""
+    target = containment.action.target
+
+    def named(owner: IamUser) -> IamUser | None:
+        same = owner.name == target.user_name
+        return replace(owner, user_id=target.user_id, arn=target.user_arn) if same else None
+
+    return named
+
+
+def _is_half_done(
+    containment: Containment, of: IamUser | AccessKey | StaticCredential, ledger: "Ledger"
+) -> bool:
+    """Whether a credential's own containment is still being made: nobody can have undone it yet.
+
+    The finding about the credential itself then finishes it.
+    """
+    if isinstance(of, IamUser) or containment.unique_id != of.unique_id:
+        return False
+    record = ledger.finding(containment.finding)
+    return record is not None and record.state is State.ACTING
+
+
 def _present(owner: IamUser, hint: Hint, iam: "IamGateway") -> IamUser | None:
     try:
         user = iam.user(owner.name)
     except NotFoundError:
         return None
-    is_other = owner.user_id is not None and user.user_id != owner.user_id
-    is_later = user.created_at is not None and user.created_at > hint.time
-    return None if is_other or is_later else user
+    if owner.user_id is not None:
+        return user if user.user_id == owner.user_id else None
+    is_later = user.created_at is not None and user.created_at > hint.time + CLOCK_SKEW
+    return None if is_later else user
 
 
 def _contained_of(
@@ -214,6 +270,31 @@ def lacking(action: Action, iam: "IamGateway") -> tuple[str, ...]:
             )
         case QuarantineUser():
             return lacking_of_quarantine(owner, iam)
+
+
+def not_restored(action: Action, before: Before, iam: "IamGateway") -> tuple[str, ...]:
+    """What, in words, AWS does not show of an undo's effect: () where all of it is verified.
+
+    What is gone meanwhile needs no restoring.
+    """
+    target = action.target
+    owner = IamUser(account=target.account, name=target.user_name, user_id=target.user_id)
+    active = {id_ for id_, was_active in before.statuses.items() if was_active}
+    if isinstance(action, DeactivateCredential):
+        found = iam.credentials(owner, action.kind).values()
+        inactive = {item.credential_id for item in found if not item.active}
+    else:
+        keys = iam.access_keys(owner).values()
+        inactive = {key.key_id for key in keys if not key.active}
+    lacks = [f"{id_} is inactive" for id_ in sorted(active & inactive)]
+    if isinstance(action, QuarantineUser) and not before.deny_attached:
+        if DENY_ALL_ARN in iam.attached_policies(owner.name):
+            lacks.append("AWSDenyAll is attached")
+        if iam.in_quarantine_group(owner.name):
+            lacks.append(f"it is in group {QUARANTINE_GROUP}")
+        if before.boundary_arn is None and iam.user(owner.name).boundary_arn is not None:
+            lacks.append("it has a permissions boundary")
+    return tuple(lacks)
 
 
 def lacking_of_quarantine(user: IamUser, iam: "IamGateway") -> tuple[str, ...]:

@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from keyward import planner
 from keyward.actions import Before
 from keyward.errors import GatewayError
 from keyward.findings import Containment, FindingRecord, Notice, State
 from keyward.gateways.dynamodb import DynamoDbGateway, Item, RefusedError, Write
+from keyward.model import Contained
 from keyward.planner import Busy, Plan
 from keyward.settings import Accepted
 
@@ -76,6 +77,8 @@ class Ledger:
 
     def settle(self, planned: Plan, *, why: str, now: datetime) -> Begun:
         """Records that the present state doesn't bear a suspicion out, and why."""
+        finding = planned.finding
+        is_known = isinstance(finding.subject, Contained)
         return self._advance(
             planned,
             lambda old, wanted: planner.settle(
@@ -83,6 +86,7 @@ class Ledger:
             ),
             before=None,
             now=now,
+            old=self.finding(finding.key) if is_known else None,
         )
 
     def _advance(
@@ -92,8 +96,8 @@ class Ledger:
         *,
         before: Before | None,
         now: datetime,
+        old: FindingRecord | None = None,
     ) -> Begun:
-        old: FindingRecord | None = None
         spent = False
         for _ in range(ATTEMPTS):
             record = step(old, planned)
@@ -186,16 +190,21 @@ class Ledger:
             ),
         )
 
-    def release_ends(self, record: FindingRecord, *, replacing: FindingRecord) -> None:
-        """Records that what was there before is back, and forgets the containment."""
+    def release_ends(
+        self, record: FindingRecord, *, replacing: FindingRecord, unique_ids: Iterable[str]
+    ) -> None:
+        """Records that what was there before is back, and forgets what was contained."""
         self._replace(
             _put_finding(record, replacing=replacing),
-            {
-                "Update": {
-                    "Key": _key(f"subject#{record.account}", record.unique_id),
-                    "UpdateExpression": "REMOVE doc, finding",
+            *(
+                {
+                    "Update": {
+                        "Key": _key(f"subject#{record.account}", unique_id),
+                        "UpdateExpression": "REMOVE doc, finding, findings",
+                    }
                 }
-            },
+                for unique_id in dict.fromkeys(unique_ids)
+            ),
         )
 
     def _replace(self, *writes: Write) -> None:
@@ -229,14 +238,26 @@ class Ledger:
         item = self._table.get(f"subject#{account}", unique_id)
         return None if item is None or "doc" not in item else _document(Containment, item)
 
+    def findings_of(self, account: str, unique_id: str) -> tuple[str, ...]:
+        """The keys of the findings for whose sake a subject is contained."""
+        item = self._table.get(f"subject#{account}", unique_id)
+        return () if item is None else tuple(sorted(item.get("findings", {}).get("SS", ())))
+
     # Settings
 
     def accepted(self) -> Accepted | None:
-        """The settings in force; None where none were ever compiled."""
+        """The settings in force; None where none were ever compiled.
+
+        What another version of the code wrote and this one cannot read counts as the defaults,
+        which only report, until settings_guard compiles the tree again.
+        """
         item = self._table.get("settings", "accepted")
         if item is None:
             return None
-        return Accepted.model_validate_json(zlib.decompress(item["body"]["B"]))
+        try:
+            return Accepted.model_validate_json(zlib.decompress(item["body"]["B"]))
+        except ValidationError:
+            return Accepted(version=int(item["version"]["N"]))
 
     def accept(self, accepted: Accepted, *, replacing: int) -> None:
         """Puts these settings in force in place of version `replacing` (0: of none).
@@ -367,7 +388,8 @@ def _contain(containment: Containment, *, now: datetime) -> Write:
         "Update": {
             "Key": _key(f"subject#{containment.account}", containment.unique_id),
             "UpdateExpression": (
-                "SET doc = if_not_exists(doc, :doc), finding = if_not_exists(finding, :f)"
+                "SET doc = if_not_exists(doc, :doc), finding = if_not_exists(finding, :f) "
+                "ADD findings :fs"
             ),
             "ConditionExpression": (
                 "attribute_not_exists(released_until) OR released_until <= :now"
@@ -375,6 +397,7 @@ def _contain(containment: Containment, *, now: datetime) -> Write:
             "ExpressionAttributeValues": {
                 ":doc": {"S": containment.model_dump_json()},
                 ":f": {"S": containment.finding},
+                ":fs": {"SS": [containment.finding]},
                 ":now": {"N": str(int(now.timestamp()))},
             },
         }

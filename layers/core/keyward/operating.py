@@ -162,10 +162,12 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
         now=now,
         claim_seconds=services.environment.claim_seconds,
     )
+    unique_ids = (record.unique_id, *(id_ for id_, active in before.statuses.items() if active))
+    siblings = services.ledger.findings_of(record.account, record.unique_id)
     services.ledger.release_begins(
         begun,
         replacing=record,
-        unique_ids=(record.unique_id, *(id_ for id_, active in before.statuses.items() if active)),
+        unique_ids=unique_ids,
         until=now + timedelta(days=days),
         by=request.by,
     )
@@ -173,7 +175,7 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
     if held is not None:
         iam = services.iam(record.account, now)
         try:
-            restored = executor.undo(held.action, before=before, iam=iam)
+            restored = executor.undo(held.action, before=before, iam=iam, sleep=services.sleep)
         except NotFoundError:
             restored = ["the IAM user is gone: nothing to restore"]
     ended = planner.finished(
@@ -182,9 +184,22 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
         outcome=f"released for {days} days: {'; '.join(restored) or 'nothing had been changed'}",
         now=now,
     )
-    services.ledger.release_ends(ended, replacing=begun)
+    for sibling in siblings:
+        _release_sibling(sibling, record.key, services, now)
+    services.ledger.release_ends(ended, replacing=begun, unique_ids=unique_ids)
     count("Releases")
     return {"finding": ended.model_dump(mode="json"), "restored": restored}
+
+
+def _release_sibling(key: str, lead: str, services: Services, now: datetime) -> None:
+    """Another finding for whose sake the subject was contained: released with it, not told."""
+    sibling = services.ledger.finding(key)
+    if key == lead or sibling is None or sibling.state not in {State.ACTED, State.FAILED}:
+        return
+    released = planner.finished(
+        sibling, State.RELEASED, outcome=f"released with finding {lead}", now=now
+    )
+    services.ledger.finish(released.model_copy(update={"untold": None}), replacing=sibling)
 
 
 def _claimed(record: FindingRecord, now: datetime) -> bool:
@@ -220,6 +235,8 @@ def _exempt(request: ExemptRequest, services: Services, now: datetime) -> dict[s
         raise RequestError(trial.refused[0].text)
     services.ssm.put_exemption(name, parameter.value)
     settling.settle(ssm=services.ssm, ledger=services.ledger, rules=rules.every(), now=now)
+    if record.state in {State.OPEN, State.FAILED} and record.rule in covered:
+        services.ledger.finish(planner.exempted(record, name, now=now), replacing=record)
     return {"exemption": name, "parameter": parameter.name}
 
 

@@ -44,8 +44,7 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
     except GatewayError as error:
         if error.retryable:
             raise
-        confirmed, unconfirmed, exempt = [], [], []
-        case.cannot_look(suspected, error)
+        confirmed, unconfirmed, exempt = case.cannot_look(suspected, error), [], []
     case.each(
         (
             *((case.act, planned) for planned in case.plan(confirmed)),
@@ -105,8 +104,14 @@ class _Case:
         owner = planned.finding.subject.owner
         if planned.action is not None and owner is not None:
             iam = self.services.iam(self.hint.account, self.now)
-            action, before = executor.look(planned.action, user=owner, iam=iam)
-            planned = replace(planned, action=action)
+            try:
+                action, before = executor.look(planned.action, user=owner, iam=iam)
+            except GatewayError as error:
+                if error.retryable or isinstance(error, NotFoundError):
+                    raise
+                planned = _held(planned, error)
+            else:
+                planned = replace(planned, action=action)
         begun = self.services.ledger.begin(planned, before=before, now=self.now)
         logger.info(
             "finding recorded",
@@ -131,15 +136,21 @@ class _Case:
         self.services.ledger.begin(planned, before=None, now=self.now)
         logger.info("finding exempt", rule=planned.finding.rule, exemption=planned.exempt_by)
 
-    def cannot_look(self, suspected: list[Finding], error: GatewayError) -> None:
-        """Records what is suspected where AWS doesn't let Keyward look; the sweep tries again."""
-        for planned in self.plan(suspected):
-            held = f"cannot enforce here: {error}"
-            self.services.ledger.begin(
-                replace(planned, action=None, spend=None, held=held), before=None, now=self.now
-            )
+    def cannot_look(self, suspected: list[Finding], error: GatewayError) -> list[Finding]:
+        """Records what is suspected where AWS doesn't let Keyward look; the sweep tries again.
+
+        Returns the findings that need no look.
+        """
+        own = [finding for finding in suspected if isinstance(finding.subject, OwnResource)]
+        others = [finding for finding in suspected if finding not in own]
+        known = facts.recorded(
+            _subjects(others), hint=self.hint, ledger=self.services.ledger, now=self.now
+        )
+        for planned in self.plan(self._judge(known)):
+            self.services.ledger.begin(_held(planned, error), before=None, now=self.now)
         logger.error("cannot enforce in account", account=self.hint.account, reason=str(error))
         count("CannotEnforce")
+        return own
 
     def each(self, steps: Iterable[tuple[Callable[[Plan], None], Plan]]) -> None:
         """Takes every step, whatever becomes of the others; then raises the first failure."""
@@ -164,6 +175,8 @@ class _Case:
             before = held.before if held is not None else before
         iam = self.services.iam(record.account, self.now)
         try:
+            if begun.took_over:
+                executor.require_same_user(record.action, iam)
             outcome = executor.carry_out(
                 record.action, before=before or Before(), iam=iam, sleep=self.services.sleep
             )
@@ -208,6 +221,11 @@ class _Case:
             )
         )
         count("BudgetSpent")
+
+
+def _held(planned: Plan, error: GatewayError) -> Plan:
+    """The same plan where AWS doesn't let Keyward do it: told, and not done."""
+    return replace(planned, action=None, spend=None, held=f"cannot enforce here: {error}")
 
 
 def _subjects(findings: Iterable[Finding]) -> list[Subject]:

@@ -205,25 +205,29 @@ class Busy:
     """Another worker's claim on the finding is alive: try again later."""
 
 
-def advance(  # noqa: PLR0911 - a state each
+def advance(  # noqa: C901, PLR0911 - a state each
     old: FindingRecord | None, planned: Plan, *, now: datetime, claim_seconds: float
 ) -> FindingRecord | Busy | None:
     """The record to write for a confirmed finding; None where the ledger has it all.
 
     A closed finding's violation that is back begins a new episode. An act that a crash left
-    half done is taken over with its own intent. What Keyward made inactive and is active again
-    is acted on again, in the same episode.
+    half done is taken over with its own intent, unless it must not be done any more. What Keyward
+    made inactive and is active again begins a new episode, too.
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
     same_event = old.evidence.event_id == planned.finding.evidence.event_id
     if old.state is State.EXEMPT and planned.exempt_by is not None:
         return None
+    if old.state in {State.OPEN, State.FAILED} and planned.exempt_by is not None:
+        return exempted(old, planned.exempt_by, now=now)
     if old.state is State.RELEASING:
         return Busy()
     if old.state is State.ACTING:
         if old.claim_until is not None and now < old.claim_until:
             return Busy()
+        if planned.action is None:
+            return _interrupted(old, planned, now=now)
         return _moved(old, State.ACTING, now=now, note="taken over", claim_seconds=claim_seconds)
     if old.state.closed:
         return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
@@ -247,8 +251,11 @@ def settle(
 ) -> FindingRecord | Busy | None:
     """The record to write for a suspicion that the present state doesn't bear out.
 
-    Kept either way; an act that a crash left half done is taken over, to be verified and closed.
+    Kept either way, except that a containment which holds is no news. An act that a crash left half
+    done is taken over, to be verified and closed.
     """
+    if old is None and isinstance(planned.finding.subject, Contained):
+        return None
     if old is None:
         fresh = _fresh(replace(planned, action=None), now=now, claim_seconds=claim_seconds)
         closed = _moved(fresh, State.RESOLVED, now=now, note=why)
@@ -264,6 +271,16 @@ def settle(
     return None
 
 
+def _interrupted(old: FindingRecord, planned: Plan, *, now: datetime) -> FindingRecord:
+    """The record of an act that a crash left half done and that nobody wants finished now."""
+    if planned.exempt_by is not None:
+        why = f"exemption {planned.exempt_by} covers it now"
+    else:
+        why = planned.held or f"rule {planned.finding.rule} is in mode {planned.mode.value} now"
+    outcome = f"an act was interrupted and is not finished: {why}; a release puts back what it did"
+    return finished(old, State.FAILED, outcome=outcome, now=now)
+
+
 def finished(record: FindingRecord, state: State, *, outcome: str, now: datetime) -> FindingRecord:
     """The record after an act: told, unless the same outcome was told before.
 
@@ -277,6 +294,13 @@ def finished(record: FindingRecord, state: State, *, outcome: str, now: datetime
             "severity": severity,
             "untold": now if news else record.untold,
         }
+    )
+
+
+def exempted(record: FindingRecord, name: str, *, now: datetime) -> FindingRecord:
+    """The record from when an exemption covers it."""
+    return _moved(record, State.EXEMPT, now=now, note=f"exemption {name}").model_copy(
+        update={"exempt_by": name, "held": None}
     )
 
 

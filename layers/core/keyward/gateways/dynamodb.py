@@ -1,5 +1,7 @@
 """DynamoDB as the ledger uses it: items that hold a JSON document beside their keys."""
 
+import random
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +10,13 @@ from keyward.gateways.translate import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+CONFLICT = "TransactionConflict"
+CONFLICT_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4)
+"""Two transactions on one item (a budget) at once: one is told to come again at once.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+"""
 
 type Item = dict[str, Any]
 """An item in DynamoDB's own notation: {"pk": {"S": ...}, ...}."""
@@ -88,6 +97,18 @@ class DynamoDbGateway:
             for write in writes
             for kind, body in write.items()
         ]
+        for pause in CONFLICT_PAUSES_SECONDS:
+            try:
+                self._transact(items)
+            except GatewayError as error:
+                if error.code != CONFLICT:
+                    raise
+                time.sleep(random.uniform(0, pause))
+            else:
+                return
+        self._transact(items)
+
+    def _transact(self, items: list[Write]) -> None:
         from botocore.exceptions import ClientError  # noqa: PLC0415 - on first use only
 
         with translated("TransactWriteItems of the ledger"):
@@ -103,6 +124,7 @@ class DynamoDbGateway:
                         [reason.get("Item") or {} for reason in reasons],
                     ) from error
                 if reasons:
-                    message = f"TransactWriteItems of the ledger: {', '.join(codes)}"
-                    raise GatewayError(message, code=codes[0], retryable=True) from error
+                    code = next(code for code in codes if code != "None")
+                    message = f"TransactWriteItems of the ledger: {code}"
+                    raise GatewayError(message, code=code, retryable=True) from error
                 raise
