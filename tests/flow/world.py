@@ -248,7 +248,8 @@ class World:
             "enforcing_since": dict.fromkeys(every, began),
         }
         self.ledger.accept(
-            Accepted.model_validate(base | changes), replacing=stored.version if stored else 0
+            Accepted.model_validate_json(json.dumps(base | changes, default=str)),
+            replacing=stored.version if stored else 0,
         )
         self.services._settings = None
 
