@@ -125,7 +125,7 @@ def preflight(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command(
     epilog=example(
-        "keyward explain events/iam-access-key-created/violating.json",
+        "keyward explain events/iam-access-key-created/violating-for-itself.json",
         "keyward explain trail.json.gz --settings settings --json",
         "cat events.jsonl | keyward explain - --json",
     )

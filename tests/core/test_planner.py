@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -40,13 +41,16 @@ def in_mode(
 ) -> InForce:
     """Every rule in `mode`, under this ceiling; `settings` are global fields."""
     every = rules.every()
-    accepted = Accepted.model_validate(
-        {
-            "version": 7,
-            "settings": {"ceiling": ceiling, **settings},
-            "rules": {rule.id: {"mode": mode} for rule in every},
-            "enforcing_since": dict.fromkeys((rule.id for rule in every), BEGAN),
-        }
+    accepted = Accepted.model_validate_json(
+        json.dumps(
+            {
+                "version": 7,
+                "settings": {"ceiling": ceiling, **settings},
+                "rules": {rule.id: {"mode": mode} for rule in every},
+                "enforcing_since": dict.fromkeys((rule.id for rule in every), BEGAN),
+            },
+            default=str,
+        )
     )
     return in_force(accepted, every)
 
@@ -150,6 +154,19 @@ def test_protected_principal_is_never_touched() -> None:
     plan = planned(a_key(an_iam_user()), settings=settings)
     assert plan.action is None
     assert plan.held == "protected principal: break-glass"
+    assert plan.finding.severity is Severity.CRITICAL
+
+
+def test_finding_about_a_protected_principal_is_critical_in_report_mode_too() -> None:
+    settings = in_mode(
+        Mode.REPORT, protected=[{"account": MEMBER, "user_id": USER_ID, "why": "break-glass"}]
+    )
+    assert planned(a_key(an_iam_user()), settings=settings).finding.severity is Severity.CRITICAL
+
+
+def test_what_the_role_of_keyward_made_is_acted_on_like_anybody_elses() -> None:
+    actor = a_role_session("keyward/keyward-member")
+    assert planned(a_key(), hint=a_hint(actor=actor, sweep=True)).action is not None
 
 
 def test_look_alike_of_a_protected_principal_is_not_protected() -> None:

@@ -60,20 +60,17 @@ def test_what_is_no_json_object_is_refused_by_name(text: str) -> None:
         ({"cieling": "report"}, "cieling"),
         ({"act_in_management_account": "11112222333"}, "act_in_management_account"),
         ({"budgets": {"organization": -1}}, "budgets.organization"),
-        ({"budgets": {"organization": "20"}}, None),
+        ({"budgets": {"organization": "20"}}, "budgets.organization"),
         ({"budgets": {"window_minutes": 4}}, "budgets.window_minutes"),
         ({"budgets": []}, "budgets"),
         ({"protected": [{"account": "111122223333"}]}, "protected.0.why"),
         ({"release_days": 91}, "release_days"),
-        ({"release_days": True}, None),
+        ({"release_days": True}, "release_days"),
         ({"release_days": 1e400}, "release_days"),
         ({"release_days": "\ud800"}, ""),
     ],
 )
-def test_a_bad_value_is_refused_with_its_field(value: dict[str, object], field: str | None) -> None:
-    if field is None:
-        validated("p", GlobalSettings, value)
-        return
+def test_a_bad_value_is_refused_with_its_field(value: dict[str, object], field: str) -> None:
     with pytest.raises(SettingsError, match=rf"^p: field .*{field}"):
         validated("p", GlobalSettings, value)
 
@@ -113,3 +110,9 @@ def test_protected_principal_without_user_id_or_arn_is_refused() -> None:
     value: dict[str, object] = {"protected": [{"account": "444455556666", "why": "break-glass"}]}
     with pytest.raises(SettingsError, match="without either nobody is protected"):
         validated("/keyward/settings", GlobalSettings, value)
+
+
+@pytest.mark.parametrize("value", ["20", True, 20.5, None])
+def test_number_written_as_something_else_is_refused(value: object) -> None:
+    with pytest.raises(SettingsError, match=r"field budgets\.organization"):
+        validated("/keyward/settings", GlobalSettings, {"budgets": {"organization": value}})

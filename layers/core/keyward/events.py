@@ -39,7 +39,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[ -~]+$")]
 
 
 class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
 class _Issuer(_Lenient):

@@ -25,7 +25,7 @@ RELEASABLE = frozenset({State.ACTED, State.FAILED, State.ACTING, State.RELEASING
 class Request(BaseModel):
     """What is common to all requests: the act, and on whose behalf."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     act: str
     by: str = Field(min_length=1, max_length=300)

@@ -248,7 +248,7 @@ def _tell_of_stranger(hint: Hint, services: Services, now: datetime) -> None:
     services.ledger.notice(
         Notice(
             kind="stranger",
-            id=hint.account,
+            id=f"{hint.account}-{now:%Y-%m-%d}",
             title=f"Event from account {hint.account}, which is no active member",
             text=(
                 f"{hint.event_name} (event {hint.event_id}) came from account {hint.account}, "

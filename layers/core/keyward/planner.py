@@ -113,6 +113,10 @@ def _lead(group: list[Plan]) -> Plan:
 def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetime) -> Plan:
     mode = settings.mode(finding.rule, now)
     planned = Plan(finding=finding, mode=mode, settings_version=settings.accepted.version)
+    why = finding.subject.owner and protected(finding.subject.owner, settings.accepted.settings)
+    if why:
+        paging = replace(finding, severity=Severity.CRITICAL)
+        return replace(planned, finding=paging, held=f"protected principal: {why}")
     if mode is not Mode.ENFORCE or finding.enforcement is Enforcement.REPORT:
         return planned
     held = _held(finding, settings=settings, hub_account=hub_account)
@@ -130,15 +134,13 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
     """Why a rule in mode enforce must not act on this finding; None where it may.
 
     What AWS itself attaches to a user is a message about the user, not an act to leave alone.
+    Keyward's own acts are no reason: what it releases, the ledger knows, and whoever got hold of
+    its role must gain nothing.
     """
     subject, actor = finding.subject, finding.evidence.actor
-    if subject.owner is not None:
-        why = protected(subject.owner, settings.accepted.settings)
-        if why is not None:
-            return f"protected principal: {why}"
     if not isinstance(subject, Contained):
         who = recognised(actor, finding.account, hub=hub_account)
-        if who is not None and not isinstance(subject, UserPolicy):
+        if who not in {None, "Keyward"} and not isinstance(subject, UserPolicy):
             return f"made by {who}"
         if settings.rules[finding.rule].existing != "enforce":
             began = settings.accepted.enforcing_since.get(finding.rule)

@@ -48,7 +48,7 @@ class Mode(StrEnum):
 class Setting(BaseModel):
     """A part of the settings: unknown fields are refused, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class Budgets(Setting):
