@@ -3,19 +3,20 @@
 Every step is harmless when it is done already, so that a second pass finishes what a crash left.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from keyward import facts
 from keyward.actions import (
     DENY_ALL_ARN,
     MARKER_TAG,
+    QUARANTINE_GROUP,
     Action,
     Before,
     DeactivateAccessKeys,
     DeactivateCredential,
     QuarantineUser,
 )
-from keyward.errors import GatewayError, NotFoundError, SlotsFullError
+from keyward.errors import GatewayError, NotFoundError
 from keyward.gateways.iam import IamGateway
 from keyward.model import IamUser
 
@@ -63,9 +64,12 @@ def carry_out(action: Action, *, before: Before, iam: IamGateway, sleep: Sleep) 
     target = action.target
     match action:
         case DeactivateAccessKeys():
-            for key_id in action.key_ids or ():
-                iam.set_access_key(target.user_name, key_id, active=False)
-            done = f"access key {', '.join(action.key_ids or ())} is inactive"
+            ids = action.key_ids or ()
+            gone = _deactivate(ids, target.user_name, iam)
+            if ids and gone == set(ids):
+                message = f"access key {', '.join(ids)} in {iam.account} is gone"
+                raise NotFoundError(message, code="NoSuchEntity")
+            done = f"access key {', '.join(id_ for id_ in ids if id_ not in gone)} is inactive"
         case DeactivateCredential():
             iam.set_credential(target.user_name, action.kind, action.credential_id, active=False)
             done = f"{action.kind} {action.credential_id} is inactive"
@@ -75,12 +79,21 @@ def carry_out(action: Action, *, before: Before, iam: IamGateway, sleep: Sleep) 
     return done
 
 
-def require_same_user(action: Action, iam: IamGateway) -> None:
-    """Raises NotFoundError where the name belongs to another user by now; GatewayError."""
+def look_again(action: Action, before: Before, iam: IamGateway) -> Before:
+    """What there is before an act is taken over: what came since the first look is acted on, too.
+
+    For the act only: an undo needs what was there before the first. Raises NotFoundError where the
+    name belongs to another user by now; GatewayError.
+    """
     target = action.target
-    if iam.user(target.user_name).user_id != target.user_id:
+    user = iam.user(target.user_name)
+    if user.user_id != target.user_id:
         message = f"IAM user {target.user_name} in {iam.account} is another user by now"
         raise NotFoundError(message, code="OtherUser")
+    if not isinstance(action, QuarantineUser):
+        return before
+    _, now = look(action, user=user, iam=iam)
+    return now
 
 
 def _quarantine(action: QuarantineUser, *, before: Before, iam: IamGateway) -> str:
@@ -90,47 +103,89 @@ def _quarantine(action: QuarantineUser, *, before: Before, iam: IamGateway) -> s
         rung = (
             "AWSDenyAll is in force already" if before.deny_attached else _deny(name, before, iam)
         )
-    except CannotContainError:
+    except NotFoundError:
+        raise
+    except GatewayError:
         _deactivate_active(before, name, iam)
         raise
     keys = _deactivate_active(before, name, iam)
-    iam.set_marker(name, action.marker)
-    return f"IAM user {name} is quarantined: {rung}; {keys}"
+    marked = _mark(name, action.marker, iam)
+    return f"IAM user {name} is quarantined: {rung}; {keys}{marked}"
+
+
+def _mark(name: str, marker: str, iam: IamGateway) -> str:
+    """The marker is for people to read: where a policy or a quota forbids it, the deny holds."""
+    try:
+        iam.set_marker(name, marker)
+    except NotFoundError:
+        raise
+    except GatewayError as error:
+        if error.retryable:
+            raise
+        return f"; not marked: {error}"
+    return ""
 
 
 def _deny(name: str, before: Before, iam: IamGateway) -> str:
-    """The first rung of the ladder that takes: policy, group, boundary."""
+    """The first rung of the ladder that takes: policy, group, boundary.
+
+    A rung that a policy of the organization forbids gives way to the next, as a full one does.
+    """
+    refused = []
     try:
         iam.attach_deny(name)
-    except SlotsFullError:
-        pass
+    except NotFoundError:
+        raise
+    except GatewayError as error:
+        refused.append(_refusal(error))
     else:
         return "AWSDenyAll is attached"
-    if iam.quarantine_group_denies():
-        try:
+    try:
+        if iam.quarantine_group_denies():
             iam.join_quarantine_group(name)
-        except (SlotsFullError, NotFoundError):
-            pass
-        else:
-            return "it is in group keyward-quarantine (its policy slots are full)"
+            return f"it is in group {QUARANTINE_GROUP} ({'; '.join(refused)})"
+        refused.append(f"group {QUARANTINE_GROUP} does not deny")
+    except GatewayError as error:
+        refused.append(_refusal(error))
     if before.boundary_arn in {None, DENY_ALL_ARN}:
-        iam.set_deny_boundary(name)
-        return "AWSDenyAll is its permissions boundary (policy slots and groups are full)"
+        try:
+            iam.set_deny_boundary(name)
+        except NotFoundError:
+            raise
+        except GatewayError as error:
+            refused.append(_refusal(error))
+        else:
+            return f"AWSDenyAll is its permissions boundary ({'; '.join(refused)})"
+    else:
+        refused.append("it has a permissions boundary of its own")
     message = (
-        f"cannot contain IAM user {name}: its policy slots and groups are full and it has a "
-        f"permissions boundary of its own; its keys are inactive, act by hand"
+        f"cannot contain IAM user {name}: {'; '.join(refused)}; its keys are inactive, act by hand"
     )
     raise CannotContainError(message, code="CannotContain")
 
 
+def _refusal(error: GatewayError) -> str:
+    """Why a rung does not take. Raises `error` again where a later try may do better."""
+    if error.retryable:
+        raise error
+    return str(error)
+
+
 def _deactivate_active(before: Before, name: str, iam: IamGateway) -> str:
     active = [key_id for key_id, was_active in before.statuses.items() if was_active]
-    for key_id in active:
+    _deactivate(active, name, iam)
+    return f"inactive keys: {', '.join(active)}" if active else "it had no active key"
+
+
+def _deactivate(key_ids: Iterable[str], name: str, iam: IamGateway) -> set[str]:
+    """Makes each key inactive, and says which are gone: one that is gone keeps no other active."""
+    gone = set()
+    for key_id in key_ids:
         try:
             iam.set_access_key(name, key_id, active=False)
         except NotFoundError:
-            continue
-    return f"inactive keys: {', '.join(active)}" if active else "it had no active key"
+            gone.add(key_id)
+    return gone
 
 
 def _verify(action: Action, *, iam: IamGateway, sleep: Sleep) -> None:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import BaseModel, ValidationError
 
 from keyward import planner
-from keyward.actions import Before
+from keyward.actions import Action, Before
 from keyward.errors import GatewayError
 from keyward.findings import Containment, FindingRecord, Notice, State
 from keyward.gateways.dynamodb import DynamoDbGateway, Item, RefusedError, Write
@@ -137,15 +137,14 @@ class Ledger:
     ) -> list[Write]:
         writes = [_put_finding(record, replacing=old)]
         takes_over = old is not None and old.state is State.ACTING
-        if record.state is State.ACTING and record.action is not None and not takes_over:
-            containment = Containment(
-                account=record.account,
-                unique_id=record.unique_id,
-                finding=record.key,
-                action=record.action,
-                before=before or Before(),
-                contained_at=now,
+        if record.state is State.ACTING and record.action is not None and takes_over:
+            writes.append(
+                _not_released(record.account, record.unique_id, now=now)
+                if before is None
+                else _contain(_containment(record, record.action, before, now=now), now=now)
             )
+        elif record.state is State.ACTING and record.action is not None:
+            containment = _containment(record, record.action, before or Before(), now=now)
             writes.append(_contain(containment, now=now))
             if planned.spend is not None:
                 spend = planned.spend
@@ -380,6 +379,19 @@ def _put_finding(record: FindingRecord, *, replacing: FindingRecord | None) -> W
     if record.untold is not None:
         item["untold"] = {"S": "untold"}
     return {"Put": _conditional_put(item, replacing=replacing.version if replacing else 0)}
+
+
+def _containment(
+    record: FindingRecord, action: Action, before: Before, *, now: datetime
+) -> Containment:
+    return Containment(
+        account=record.account,
+        unique_id=record.unique_id,
+        finding=record.key,
+        action=action,
+        before=before,
+        contained_at=now,
+    )
 
 
 def _contain(containment: Containment, *, now: datetime) -> Write:

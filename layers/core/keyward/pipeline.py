@@ -176,7 +176,7 @@ class _Case:
         iam = self.services.iam(record.account, self.now)
         try:
             if begun.took_over:
-                executor.require_same_user(record.action, iam)
+                before = executor.look_again(record.action, before or Before(), iam)
             outcome = executor.carry_out(
                 record.action, before=before or Before(), iam=iam, sleep=self.services.sleep
             )

@@ -80,8 +80,9 @@ def plan(
 ) -> list[Plan]:
     """One plan for each subject.
 
-    Of several findings about one subject the one that acts, else the gravest, leads; the others'
-    rules stand in its `also`: two alerts and two acts about one access key would help nobody.
+    Of several findings about one subject the one that acts, else the gravest, leads; before others
+    the one that only puts a containment back, which no spent budget stops. The others' rules stand
+    in its `also`: two alerts and two acts about one access key would help nobody.
     """
     return _folded(
         _plan(finding, settings=settings, hub_account=hub_account, now=now) for finding in findings
@@ -99,7 +100,12 @@ def _folded(plans: Iterable[Plan]) -> list[Plan]:
 
 def _lead(group: list[Plan]) -> Plan:
     lead, *others = sorted(
-        group, key=lambda plan: (plan.action is None, -plan.finding.severity.rank)
+        group,
+        key=lambda plan: (
+            plan.action is None,
+            plan.spend is not None,
+            -plan.finding.severity.rank,
+        ),
     )
     also = tuple(
         dict.fromkeys(
@@ -212,9 +218,10 @@ def advance(  # noqa: C901, PLR0911 - a state each
 ) -> FindingRecord | Busy | None:
     """The record to write for a confirmed finding; None where the ledger has it all.
 
-    A closed finding's violation that is back begins a new episode. An act that a crash left
-    half done is taken over with its own intent, unless it must not be done any more. What Keyward
-    made inactive and is active again begins a new episode, too.
+    A closed finding's violation that is back begins a new episode; so does one whose release was
+    never finished, which the ledger refuses to write until that release has ended. An act that a
+    crash left half done is taken over with its own intent, unless it must not be done any more.
+    What Keyward made inactive and is active again begins a new episode, too.
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
@@ -224,7 +231,9 @@ def advance(  # noqa: C901, PLR0911 - a state each
     if old.state in {State.OPEN, State.FAILED} and planned.exempt_by is not None:
         return exempted(old, planned.exempt_by, now=now)
     if old.state is State.RELEASING:
-        return Busy()
+        if old.claim_until is not None and now < old.claim_until:
+            return Busy()
+        return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
     if old.state is State.ACTING:
         if old.claim_until is not None and now < old.claim_until:
             return Busy()
