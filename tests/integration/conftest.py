@@ -1,4 +1,4 @@
-"""One local organization for all integration tests, in one worker; and the marker that says so."""
+"""One local organization for all integration tests, and the marker that says so."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what lies in this folder, and keep it in one worker: the organization runs once."""
+    """Mark what lies in this folder."""
     item.add_marker(pytest.mark.integration)
-    item.add_marker(pytest.mark.xdist_group("integration"))
 
 
 @pytest.fixture(scope="session")
