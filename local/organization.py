@@ -8,8 +8,10 @@ template under a condition that `Local=true` makes false.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -77,21 +79,23 @@ def running_organization(
         RuntimeError: the emulator did not start, or a deployment failed; the message says why.
 
     """
-    with ThreadPoolExecutor(IN_PARALLEL) as pool:
-        building = pool.submit(build)
-        with running_emulator() as emulator:
-            tell("the emulator serves, with IAM enforced")
-            organization = seed(emulator)
-            tell(f"an organization of {len(organization.accounts) + 1} accounts")
-            joining = [pool.submit(join, organization, name) for name in organization.accounts]
-            building.result()
-            tell("functions and layers are built: sam build")
-            deploy(organization, parameters)
-            tell("the hub is deployed: sam deploy")
-            for joined in joining:
-                joined.result()
-            tell("every member account has forwarding rules, role and quarantine group")
-            yield organization
+    built = STATE / f"build-{os.getpid()}"
+    with ThreadPoolExecutor(IN_PARALLEL) as pool, contextlib.ExitStack() as after:
+        after.callback(shutil.rmtree, built, ignore_errors=True)
+        building = pool.submit(build, built)
+        emulator = after.enter_context(running_emulator())
+        tell("the emulator serves, with IAM enforced")
+        organization = seed(emulator)
+        tell(f"an organization of {len(organization.accounts) + 1} accounts")
+        joining = [pool.submit(join, organization, name) for name in organization.accounts]
+        building.result()
+        tell("functions and layers are built: sam build")
+        deploy(organization, built, parameters)
+        tell("the hub is deployed: sam deploy")
+        for joined in joining:
+            joined.result()
+        tell("every member account has forwarding rules, role and quarantine group")
+        yield organization
 
 
 def seed(emulator: Emulator) -> Organization:
@@ -119,22 +123,25 @@ def seed(emulator: Emulator) -> Organization:
     return Organization(emulator, Driver(emulator), organization_id, root_id, accounts)
 
 
-def build() -> None:
-    """Build functions and layers for this machine, in a folder apart from `sam build`'s own.
+def build(folder: Path) -> None:
+    """Build functions and layers for this machine, one run at a time: they share the cache.
 
     Raises:
         RuntimeError: sam refused; the message holds what it printed.
 
     """
-    sam(
-        *("build", "--cached", "--parallel", "--build-dir", str(STATE / "build")),
-        *("--cache-dir", str(STATE / "cache")),
-        *("--parameter-overrides", f"Architecture={architecture()}"),
-    )
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sam(
+            *("build", "--cached", "--parallel", "--build-dir", str(folder)),
+            *("--cache-dir", str(STATE / "cache")),
+            *("--parameter-overrides", f"Architecture={architecture()}"),
+        )
 
 
-def deploy(organization: Organization, parameters: dict[str, str]) -> None:
-    """Deploy the hub into the management account.
+def deploy(organization: Organization, built: Path, parameters: dict[str, str]) -> None:
+    """Deploy the hub, as it was built, into the management account.
 
     Raises:
         RuntimeError: sam or CloudFormation refused; the message holds what it printed.
@@ -148,7 +155,7 @@ def deploy(organization: Organization, parameters: dict[str, str]) -> None:
         **parameters,
     }
     sam(
-        *("deploy", "--template-file", str(STATE / "build/template.yaml")),
+        *("deploy", "--template-file", str(built / "template.yaml")),
         *("--stack-name", STACK, "--region", REGION, "--resolve-s3"),
         *("--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"),
         *("--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset"),
