@@ -42,6 +42,7 @@ ATTRIBUTES = {
     ("AWS::Events::Rule", "Arn"): "arn:aws:events:{here}:rule/{of_bus}{Name}",
     ("AWS::IAM::Group", "Arn"): "arn:aws:iam::{account}:group{Path}{GroupName}",
     ("AWS::IAM::Role", "Arn"): "arn:aws:iam::{account}:role{Path}{RoleName}",
+    ("AWS::KMS::Key", "Arn"): "arn:aws:kms:{here}:key/of-keyward",
     ("AWS::Lambda::Function", "Arn"): "arn:aws:lambda:{here}:function:{FunctionName}",
     ("AWS::Logs::LogGroup", "Arn"): "arn:aws:logs:{here}:log-group:{LogGroupName}:*",
     ("AWS::SQS::Queue", "Arn"): "arn:aws:sqs:{here}:{QueueName}",

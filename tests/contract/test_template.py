@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from keyward.services import Environment
 from tests.contract.templates import (
     HUB_ACCOUNT,
     MEMBER_ACCOUNT,
@@ -182,15 +183,25 @@ def test_the_hub_changes_no_user_of_its_own_account_by_default() -> None:
     assert changes == []
 
 
-def test_the_hub_that_may_act_in_its_account_has_the_rights_of_the_member_role_there() -> None:
-    own = [one for one in allowed(HUB_THAT_ACTS_HERE, "IamGuardRole") if "iam:" in one["Action"][0]]
-    there = allowed(MEMBER, "MemberRole")
-    as_member = json.loads(json.dumps(own).replace(HUB_ACCOUNT, MEMBER_ACCOUNT))
-    assert as_member == there
-    operator = [
-        one for one in allowed(HUB_THAT_ACTS_HERE, "OperatorRole") if "iam:" in one["Action"][0]
-    ]
-    assert operator == own
+def test_in_its_own_account_the_hub_has_the_rights_of_the_member_role_between_two_functions() -> (
+    None
+):
+    def rights(stack: Stack, role: str) -> set[tuple[str, str]]:
+        return {
+            (action, json.dumps([one["Resource"], one.get("Condition")]))
+            for one in allowed(stack, role)
+            for action in one["Action"]
+            if action.startswith("iam:")
+        }
+
+    guard = rights(HUB_THAT_ACTS_HERE, "IamGuardRole")
+    operator = rights(HUB_THAT_ACTS_HERE, "OperatorRole")
+    there = {
+        (action, where.replace(MEMBER_ACCOUNT, HUB_ACCOUNT))
+        for action, where in rights(MEMBER, "MemberRole")
+    }
+    assert guard | operator == there
+    assert {action for action, _ in guard ^ operator} >= {"iam:AttachUserPolicy", "iam:UntagUser"}
 
 
 def test_no_function_scans_the_ledger_or_deletes_from_it() -> None:
@@ -593,13 +604,37 @@ def test_functions_are_told_names_and_no_secret(function: str) -> None:
     told = set(HUB.properties(function)["Environment"]["Variables"])
     everywhere = {
         "KEYWARD_HUB_ACCOUNT",
-        "KEYWARD_ORGANIZATION_ID",
         "KEYWARD_TABLE",
         "POWERTOOLS_METRICS_NAMESPACE",
         "POWERTOOLS_SERVICE_NAME",
     }
     tells = {"KEYWARD_TOPIC_ARN"} if function in {"Notifier", "Operator"} else set()
     assert told == everywhere | tells
+
+
+class Variables(dict[str, str]):
+    """An environment that remembers what was looked up in it."""
+
+    def __init__(self, given: dict[str, str]) -> None:
+        super().__init__(given)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]  # no None here
+        self.read.add(name)
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_functions_read_all_that_they_are_told(function: str) -> None:
+    variables = Variables(HUB.properties(function)["Environment"]["Variables"])
+    environment = Environment.of(variables)
+    assert {name for name in variables if not name.startswith("POWERTOOLS_")} <= variables.read
+    assert environment.table == "keyward-ledger"
+    assert environment.hub_account == HUB_ACCOUNT
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])

@@ -44,6 +44,12 @@ def stack_at(account: str, region: str, home: str) -> Stack:
     return member(account=account, region=region, hub_region=home)
 
 
+def sample(name: str) -> Resource:
+    found = a_sample(name)
+    assert isinstance(found, dict)
+    return found
+
+
 def feeding(stack: Stack, queue: str) -> dict[str, Resource]:
     """The patterns on Keyward's bus that send to this queue, by their rule's name."""
     return {
@@ -95,13 +101,13 @@ def triggers(guard: str) -> set[tuple[str, str]]:
 def test_successful_call_is_delivered_once_to_the_guard_that_runs_its_rule(
     rule: str, name: str, home: str
 ) -> None:
-    assert delivered(a_sample(name), home) == {function_of(rules.guard_of(rule)): 1}
+    assert delivered(sample(name), home) == {function_of(rules.guard_of(rule)): 1}
 
 
 @pytest.mark.parametrize("home", HOMES)
 @pytest.mark.parametrize("name", FAILED)
 def test_failed_call_is_delivered_to_no_guard(name: str, home: str) -> None:
-    assert not delivered(a_sample(name), home)
+    assert not delivered(sample(name), home)
 
 
 @pytest.mark.parametrize("home", HOMES)
@@ -110,7 +116,7 @@ def test_every_trigger_of_every_rule_reaches_its_guard(guard: str, home: str) ->
     reached = {
         (hint.event_source, hint.event_name)
         for _, name in SUCCESSFUL
-        if function_of(guard) in delivered(a_sample(name), home)
+        if function_of(guard) in delivered(sample(name), home)
         for hint in [events.parse(a_sample(name))]
     }
     assert triggers(guard) - reached == set()
@@ -149,7 +155,7 @@ def test_each_guard_has_a_queue_that_rules_feed() -> None:
 
 @pytest.mark.parametrize("home", HOMES)
 @pytest.mark.parametrize(
-    ("sample", "parameter", "other_case"),
+    ("violating", "parameter", "other_case"),
     [
         ("iam-quarantine-undone/violating-group-policy-deleted.json", "groupName", OUR_GROUP),
         ("iam-quarantine-undone/violating-group-renamed.json", "groupName", OUR_GROUP),
@@ -157,8 +163,8 @@ def test_each_guard_has_a_queue_that_rules_feed() -> None:
     ],
 )
 def test_name_of_ours_in_other_case_reaches_the_guard_as_iam_finds_it_too(
-    sample: str, parameter: str, other_case: str, home: str
+    violating: str, parameter: str, other_case: str, home: str
 ) -> None:
-    event = a_sample(sample)
+    event = sample(violating)
     event["detail"]["requestParameters"][parameter] = other_case
     assert delivered(event, home) == {"keyward-iam-guard": 1}

@@ -1,0 +1,141 @@
+"""Calls of AWS, as the functions make them, and what IAM is asked for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from moto.iam.models import iam_backends
+
+from tests.contract.authorizing import Asked
+from tests.flow.world import HUB, REGION, World, _account_of
+
+ORGANIZATION = "o-exampleorgid"
+GROUP = "group/keyward/keyward-quarantine"
+"""As both templates make it."""
+ALERTS_KEY = f"arn:aws:kms:{REGION}:{HUB}:key/of-keyward"
+
+# Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+OF_TRANSACTION = {
+    "ConditionCheck": "dynamodb:ConditionCheckItem",
+    "Delete": "dynamodb:DeleteItem",
+    "Put": "dynamodb:PutItem",
+    "Update": "dynamodb:UpdateItem",
+}
+
+
+@dataclass(slots=True)
+class Recorder:
+    """What was asked of IAM, and in whose account: the hub's by the function's own role."""
+
+    world: World
+    asked: list[tuple[str, Asked]] = field(default_factory=list)
+    recording: bool = False
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """Record what is called within the block; administrators call outside of it."""
+        self.recording = True
+        try:
+            yield
+        finally:
+            self.recording = False
+
+
+@contextmanager
+def a_recorder(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    """Yield a recorder of all calls that pass any client."""
+    recorder = Recorder(world)
+    passing = vars(BaseClient)["_make_api_call"]
+
+    def recorded(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        if recorder.recording:
+            account = _account_of(client)
+            service = client.meta.service_model.service_name
+            recorder.asked += [
+                (account, one) for one in asked_for(service, operation, params, account, world)
+            ]
+        return passing(client, operation, params)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", recorded)
+        yield recorder
+
+
+def asked_for(
+    service: str, operation: str, params: dict[str, Any], account: str, world: World
+) -> list[Asked]:
+    """Return what IAM is asked for one call. Raises ValueError for a call that is not known here.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+    """
+    action = f"{service}:{operation}"
+    here = f"{REGION}:{account}"
+    match service, operation:
+        case "iam", _:
+            return [_of_iam(operation, params, account, world)]
+        case "dynamodb", "TransactWriteItems":
+            return [
+                Asked(OF_TRANSACTION[kind], f"arn:aws:dynamodb:{here}:table/{body['TableName']}")
+                for item in params["TransactItems"]
+                for kind, body in item.items()
+            ]
+        case "dynamodb", "GetItem" | "Query":
+            index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+            return [Asked(action, f"arn:aws:dynamodb:{here}:table/{params['TableName']}{index}")]
+        case "organizations", "DescribeAccount":
+            member = f"account/{ORGANIZATION}/{params['AccountId']}"
+            return [Asked(action, f"arn:aws:organizations::{HUB}:{member}")]
+        case "sns", "Publish":
+            # The topic is encrypted: who publishes uses its key, by way of SNS.
+            # Source: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+            by_sns = {"kms:ViaService": (f"sns.{REGION}.amazonaws.com",)}
+            return [
+                Asked(action, params["TopicArn"]),
+                Asked("kms:Decrypt", ALERTS_KEY, by_sns),
+                Asked("kms:GenerateDataKey", ALERTS_KEY, by_sns),
+            ]
+        case "ssm", "GetParametersByPath":
+            # Which of the two IAM is asked for isn't documented.
+            path = f"arn:aws:ssm:{here}:parameter{params['Path'].rstrip('/')}"
+            return [Asked(action, path), Asked(action, f"{path}/")]
+        case "ssm", "PutParameter":
+            return [Asked(action, f"arn:aws:ssm:{here}:parameter{params['Name']}")]
+        case "sts", "AssumeRole":
+            context = {
+                "aws:ResourceOrgID": (ORGANIZATION,),
+                "sts:ExternalId": (params["ExternalId"],),
+            }
+            return [Asked(action, params["RoleArn"], context)]
+        case "sts", "GetCallerIdentity":
+            # Needs no permission, and none can deny it.
+            # Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+            return []
+    message = f"unknown: {action}"
+    raise ValueError(message)
+
+
+def _of_iam(operation: str, params: dict[str, Any], account: str, world: World) -> Asked:
+    """Return what is asked for a call of IAM: about the user, with its path, or about the group."""
+    action = f"iam:{operation}"
+    if "GroupName" in params:
+        assert params["GroupName"] == GROUP.rpartition("/")[2]
+        return Asked(action, f"arn:aws:iam::{account}:{GROUP}")
+    if "UserName" not in params:
+        return Asked(action, "*")
+    name = params["UserName"]
+    users = iam_backends[account]["aws"].users
+    path = next((user.path for user in users.values() if user.name == name), "/")
+    boundary = params.get("PermissionsBoundary") or world.extension.boundaries.get((account, name))
+    tags = params.get("TagKeys", [tag["Key"] for tag in params.get("Tags", [])])
+    context = {
+        "aws:TagKeys": tuple(tags),
+        "iam:PermissionsBoundary": (boundary,) if boundary else (),
+        "iam:PolicyARN": (params["PolicyArn"],) if "PolicyArn" in params else (),
+    }
+    present = {key: values for key, values in context.items() if values}
+    return Asked(action, f"arn:aws:iam::{account}:user{path}{name}", present)

@@ -1,0 +1,587 @@
+"""Each role allows every call that its function makes, and nothing that no call needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+from moto.iam.models import iam_backends
+
+from keyward import operating, rules, settling, telling
+from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP
+from keyward.findings import FindingRecord, Notice, Severity, State
+from keyward.gateways.organization import MEMBER_ROLE
+from tests.contract.authorizing import Asked, Statement, allowed, like, trusted
+from tests.contract.recording import GROUP, ORGANIZATION, Recorder, a_recorder
+from tests.contract.templates import ROOT, Stack, deployed
+from tests.flow.test_quarantine import CERTIFICATE
+from tests.flow.world import HUB, REGION, World, a_world
+
+# The flows are recorded once a process.
+pytestmark = pytest.mark.xdist_group("least-privilege")
+
+FUNCTIONS = ["IamGuard", "SettingsGuard", "Notifier", "Operator"]
+ACTING = ["IamGuard", "Operator"]
+READS = ("iam:Get", "iam:List")
+OTHER = "444455556666"
+"""An account in which the member role is looked at, without any flow."""
+
+# What a role allows and no code of ours calls: Lambda itself does, with the function's role.
+FOR_LAMBDA = {
+    # Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    # Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    # Source: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+    # Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    "sqs:SendMessage",
+}
+FED_BY = {
+    "IamGuard": {"logs", "sqs"},
+    "SettingsGuard": {"logs", "sqs"},
+    "Notifier": {"logs", "sqs", "dynamodb"},
+    "Operator": {"logs", "sqs"},
+}
+
+
+@cache
+def the_hub(*, acts: bool = False) -> Stack:
+    parameters = {
+        "OrganizationId": ORGANIZATION,
+        "OrganizationRootId": ROOT,
+        "ActInManagementAccount": str(acts).lower(),
+    }
+    return deployed("template.yaml", HUB, REGION, parameters)
+
+
+@cache
+def the_member(account: str) -> Stack:
+    parameters = {"HubAccountId": HUB, "HubRegion": REGION, "OrganizationId": ORGANIZATION}
+    return deployed("member/template.yaml", account, REGION, parameters)
+
+
+def statements(function: str, account: str, *, acts: bool) -> list[Statement]:
+    """Of the role that a function has in an account."""
+    if account == HUB:
+        return list(the_hub(acts=acts).statements(f"{function}Role"))
+    return list(the_member(account).statements("MemberRole"))
+
+
+def refused(
+    function: str, asked: list[tuple[str, Asked]], *, acts: bool = True
+) -> list[tuple[str, Asked]]:
+    return [
+        (account, one)
+        for account, one in asked
+        if not allowed(statements(function, account, acts=acts), one)
+    ]
+
+
+# ---------------------------------------------------------------- what the functions do
+
+
+@dataclass
+class Story:
+    """Acts of people, unrecorded, and of Keyward, recorded."""
+
+    world: World
+    recorder: Recorder
+    account: str
+    users: Iterator[str] = field(default_factory=lambda: map("user-{}".format, range(1000)))
+
+    @property
+    def iam(self) -> Any:
+        return self.world.iam(self.account)
+
+    def do(self, operation: str, **params: Any) -> dict[str, Any]:
+        return self.world.do(operation, account=self.account, **params)
+
+    def a_user(self) -> tuple[str, dict[str, Any]]:
+        """A user below a path, with an active key: its name, and the event of its creation."""
+        name = next(self.users)
+        event = self.do("CreateUser", UserName=name, Path="/people/finance/")
+        user = next(
+            one for one in iam_backends[self.account]["aws"].users.values() if one.name == name
+        )
+        user.id = f"AIDA{name.replace('-', '').upper():0<17}"
+        self.iam.create_access_key(UserName=name)
+        event["detail"]["responseElements"]["user"]["userId"] = user.id
+        return name, event
+
+    def deliver(self, event: dict[str, Any]) -> None:
+        with self.recorder.on():
+            self.world.deliver(event)
+
+    def contained(self, event: dict[str, Any]) -> FindingRecord:
+        """The finding of an event that is acted upon."""
+        before = {record.key for record in self.world.findings()}
+        self.deliver(event)
+        (found,) = [record for record in self.world.findings() if record.key not in before]
+        assert found.state is State.ACTED, found
+        return found
+
+    def ask(self, act: str, **more: object) -> dict[str, Any]:
+        request = {"act": act, "by": "arn:aws:iam::1:user/op", **more}
+        with self.recorder.on():
+            answer = operating.answer(request, services=self.world.services, now=self.world.now)
+        assert answer["ok"], answer
+        return answer
+
+    def fill(self, *, policies: bool = True, groups: bool = False) -> None:
+        """Leaves new users no slot on a rung of the ladder."""
+        self.world.extension.policy_slots = 0 if policies else 10
+        self.world.extension.group_slots = 0 if groups else 10
+
+    def contain_in_every_way(self) -> list[FindingRecord]:
+        """Each action, each rung of the ladder."""
+        found = []
+        for kind in ("ssh", "certificate", "service"):
+            name, _ = self.a_user()
+            found.append(self.contained(self.credential(kind, name)))
+        name, _ = self.a_user()
+        found.append(self.contained(self.do("CreateAccessKey", UserName=name)))
+        name, event = self.a_user()
+        self.iam.tag_user(UserName=name, Tags=[{"Key": MARKER_TAG, "Value": "by hand"}])
+        found.append(self.contained(event))
+        name, _ = self.a_user()
+        found.append(self.contained(self.do("CreateLoginProfile", UserName=name, Password="S-1x")))
+        for groups in (False, True):
+            self.fill(groups=groups)
+            found.append(self.contained(self.a_user()[1]))
+        self.fill(policies=False)
+        return found
+
+    def credential(self, kind: str, name: str) -> dict[str, Any]:
+        match kind:
+            case "ssh":
+                return self.do("UploadSSHPublicKey", UserName=name, SSHPublicKeyBody="ssh-rsa AAAA")
+            case "certificate":
+                return self.do(
+                    "UploadSigningCertificate", UserName=name, CertificateBody=CERTIFICATE
+                )
+        return self.do(
+            "CreateServiceSpecificCredential",
+            UserName=name,
+            ServiceName="codecommit.amazonaws.com",
+        )
+
+
+def guard(story: Story) -> None:
+    """Every rule, every action; what is taken away put back; what is gone, or nobody's."""
+    story.contain_in_every_way()
+
+    name, event = story.a_user()
+    story.contained(event)
+    story.contained(story.do("DetachUserPolicy", UserName=name, PolicyArn=DENY_ALL_ARN))
+    story.deliver(story.do("UntagUser", UserName=name, TagKeys=[MARKER_TAG]))
+
+    name, _ = story.a_user()
+    leaked = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"
+    story.contained(story.do("AttachUserPolicy", UserName=name, PolicyArn=leaked))
+    nothing = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [nothing]})
+    story.deliver(story.do("PutUserPolicy", UserName=name, PolicyName="x", PolicyDocument=document))
+
+    name, _ = story.a_user()
+    gone = story.do("CreateAccessKey", UserName=name)
+    for key in story.iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+        story.iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    story.iam.delete_user(UserName=name)
+    story.deliver(gone)
+
+    root = {
+        "type": "Root",
+        "principalId": story.account,
+        "arn": f"arn:aws:iam::{story.account}:root",
+        "accountId": story.account,
+    }
+    key = {"AccessKey": {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "Status": "Active"}}
+    story.deliver(story.world.event("CreateAccessKey", {}, key, account=story.account, actor=root))
+    story.deliver(story.world.event("DeleteRole", {"RoleName": "keyward-member"}))
+    stranger = "999988887777"
+    story.deliver(story.world.event("CreateUser", {"UserName": "eve"}, account=stranger))
+
+    story.fill()
+    story.contained(story.a_user()[1])
+    story.deliver(
+        story.do("DeleteGroupPolicy", GroupName=QUARANTINE_GROUP, PolicyName="keyward-deny-all")
+    )
+
+
+def operator(story: Story) -> None:
+    """Every act; releases of every action and rung."""
+    found = _unrecorded(story, story.contain_in_every_way)
+    _, spared = story.a_user()
+    exempt = _unrecorded(story, lambda: story.contained(spared))
+    asked: dict[str, dict[str, Any]] = {
+        "status": {},
+        "findings": {"account": story.account, "limit": 5},
+        "finding": {"finding": found[0].key},
+        "exempt": {
+            "finding": exempt.key,
+            "owner": "platform@example.com",
+            "reason": "legacy build",
+            "ticket": "SEC-1",
+            "until": (story.world.now + timedelta(days=30)).isoformat(),
+        },
+        "pause": {"hours": 1, "reason": "maintenance"},
+        "resume": {"reason": "done"},
+        "test-alert": {},
+        "uninstall-plan": {},
+    }
+    assert {*asked, "release"} == set(operating.ACTS)
+    for record in found:
+        assert story.ask("release", finding=record.key, reason="agreed")["restored"]
+    for act, more in asked.items():
+        story.ask(act, **more)
+
+
+def settings_guard(story: Story) -> None:
+    """A tree of which a part is refused, and then one that is as it was."""
+    ssm = boto3.client("ssm", region_name=REGION)
+    for name, value in (("settings", '{"ceiling": "report"}'), ("rules/no-such-rule", "{}")):
+        ssm.put_parameter(Name=f"/keyward/{name}", Value=value, Type="String")
+    services = story.world.services
+    for changed in (True, False):
+        with story.recorder.on():
+            settled = settling.settle(
+                ssm=services.ssm, ledger=services.ledger, rules=rules.every(), now=story.world.now
+            )
+        assert settled.changed is changed
+        assert settled.refused
+
+
+def notifier(story: Story) -> None:
+    """Findings and notices, one by one; then a storm."""
+    _unrecorded(story, lambda: story.contained(story.a_user()[1]))
+    for number in range(30):
+        notice = Notice(
+            kind="stranger",
+            id=str(number),
+            title="x",
+            text="y",
+            severity=Severity.HIGH,
+            at=story.world.now,
+        )
+        story.world.ledger.notice(notice)
+    services = story.world.services
+    with story.recorder.on():
+        telling.tell(story.world.untold(), services=services, now=story.world.now)
+        story.world.later(minutes=5)
+        assert telling.tell_the_rest(services=services, now=story.world.now) > 1
+
+
+def _unrecorded[T](story: Story, acts: Callable[[], T]) -> T:
+    """What another function does first."""
+    found = acts()
+    story.recorder.asked.clear()
+    story.world.restart()
+    return found
+
+
+STORIES: dict[str, Callable[[Story], None]] = {
+    "IamGuard": guard,
+    "SettingsGuard": settings_guard,
+    "Notifier": notifier,
+    "Operator": operator,
+}
+
+
+@contextmanager
+def a_story(*, in_hub: bool) -> Iterator[Story]:
+    with pytest.MonkeyPatch.context() as patch, a_world(patch) as world:
+        plenty = {"window_minutes": 60, "organization": 500, "account": 500}
+        chosen: dict[str, Any] = {"ceiling": "enforce", "budgets": plenty}
+        if in_hub:
+            chosen["act_in_management_account"] = HUB
+        world.settings(settings=chosen)
+        with a_recorder(world, patch) as recorder:
+            yield Story(world, recorder, HUB if in_hub else world.member)
+
+
+@cache
+def calls_of(function: str, *, in_hub: bool) -> list[tuple[str, Asked]]:
+    """What a function asks of IAM, in whose account, when users of a member or the hub matter."""
+    with a_story(in_hub=in_hub) as story:
+        STORIES[function](story)
+        assert story.recorder.asked
+        return story.recorder.asked
+
+
+# ---------------------------------------------------------------- every call is allowed
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_call_is_allowed_by_the_role_that_makes_it(function: str) -> None:
+    assert refused(function, calls_of(function, in_hub=False), acts=False) == []
+
+
+@pytest.mark.parametrize("function", ACTING)
+def test_every_call_in_the_management_account_is_allowed_where_keyward_may_act_there(
+    function: str,
+) -> None:
+    assert refused(function, calls_of(function, in_hub=True)) == []
+
+
+def test_the_guard_reads_the_management_account_but_changes_nothing_unless_it_may() -> None:
+    denied = {one for _, one in refused("IamGuard", calls_of("IamGuard", in_hub=True), acts=False)}
+    asked = {one for account, one in calls_of("IamGuard", in_hub=True) if account == HUB}
+    writes = {
+        one for one in asked if one.action.startswith("iam:") and not one.action.startswith(READS)
+    }
+    assert denied == writes
+    assert writes
+
+
+def test_users_of_the_management_account_are_judged_without_a_right_to_change_them() -> None:
+    with a_story(in_hub=False) as story:
+        event = story.world.do("CreateUser", account=HUB, UserName="eve", Path="/people/")
+        story.deliver(event)
+        (record,) = story.world.findings()
+        assert record.state is State.OPEN
+        asked = list(story.recorder.asked)
+        story.recorder.asked.clear()
+        story.ask("release", finding=record.key, reason="agreed")
+        assert refused("Operator", story.recorder.asked, acts=False) == []
+    assert refused("IamGuard", asked, acts=False) == []
+
+
+def test_the_member_role_is_assumed_as_its_trust_demands() -> None:
+    roles = [
+        (function, one)
+        for function in ACTING
+        for _, one in calls_of(function, in_hub=False)
+        if one.action == "sts:AssumeRole"
+    ]
+    assert {function for function, _ in roles} == set(ACTING)
+    for function, one in roles:
+        account = one.resource.split(":")[4]
+        assert one.resource == f"arn:aws:iam::{account}:role/{MEMBER_ROLE}"
+        assert is_trusted(function, external_id=one.context["sts:ExternalId"][0])
+
+
+def is_trusted(
+    function: str, *, external_id: str = f"keyward:{HUB}", hub: str = HUB, of: str = ORGANIZATION
+) -> bool:
+    role = the_hub().properties(f"{function}Role")
+    trust = the_member(OTHER).properties("MemberRole")["AssumeRolePolicyDocument"]
+    return trusted(
+        trust["Statement"],
+        account=hub,
+        context={
+            "aws:PrincipalArn": (f"arn:aws:iam::{hub}:role{role['Path']}{role['RoleName']}",),
+            "aws:PrincipalOrgID": (of,),
+            "sts:ExternalId": (external_id,),
+        },
+    )
+
+
+def test_nobody_else_assumes_the_member_role() -> None:
+    assert is_trusted("IamGuard")
+    assert not is_trusted("Notifier")
+    assert not is_trusted("SettingsGuard")
+    assert not is_trusted("IamGuard", external_id="keyward:444455556666")
+    assert not is_trusted("IamGuard", hub="999988887777")
+    assert not is_trusted("IamGuard", of="o-somebodyelse")
+
+
+# ---------------------------------------------------------------- nothing more is allowed
+
+
+def granted(role: list[Statement]) -> set[tuple[str, str]]:
+    return {
+        (action, resource)
+        for one in role
+        if one["Effect"] == "Allow"
+        for action in one["Action"]
+        for resource in one["Resource"]
+    }
+
+
+def unused(role: list[Statement], asked: list[Asked]) -> set[tuple[str, str]]:
+    """What a role grants and no call needs."""
+    return {
+        (action, resource)
+        for action, resource in granted(role)
+        if not any(one.action == action and like(one.resource, resource) for one in asked)
+    }
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_right_of_a_function_is_used(function: str) -> None:
+    asked = [
+        one
+        for in_hub in ((False, True) if function in ACTING else (False,))
+        for account, one in calls_of(function, in_hub=in_hub)
+        if account == HUB
+    ]
+    role = statements(function, HUB, acts=True)
+    left = {
+        action
+        for action, _ in unused(role, asked)
+        if not (action in FOR_LAMBDA and action.partition(":")[0] in FED_BY[function])
+    }
+    assert left == set()
+
+
+def test_every_right_of_the_member_role_is_used_by_the_guard_or_the_operator() -> None:
+    asked = [
+        replace(one, resource=one.resource.replace(account, OTHER))
+        for function in ACTING
+        for account, one in calls_of(function, in_hub=False)
+        if account != HUB
+    ]
+    assert unused(member_role(), asked) == set()
+
+
+# ---------------------------------------------------------------- the member role, case by case
+
+POLICY = "iam:PolicyARN"
+BOUNDARY = "iam:PermissionsBoundary"
+TAGS = "aws:TagKeys"
+USER = f"arn:aws:iam::{OTHER}:user/people/finance/eve"
+ROLE = f"arn:aws:iam::{OTHER}:role/deployer"
+OURS = f"arn:aws:iam::{OTHER}:{GROUP}"
+ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+NAMESAKE = f"arn:aws:iam::{OTHER}:policy/AWSDenyAll"
+
+
+def member_role() -> list[Statement]:
+    return statements("", OTHER, acts=False)
+
+
+def case(action: str, resource: str = USER, **context: tuple[str, ...]) -> Asked:
+    keys = {"policy": POLICY, "boundary": BOUNDARY, "tags": TAGS}
+    return Asked(f"iam:{action}", resource, {keys[key]: value for key, value in context.items()})
+
+
+def spelt(asked: Asked) -> str:
+    told = [asked.action.removeprefix("iam:"), asked.resource.rpartition(":")[2]]
+    return "-".join([*told, *(value for values in asked.context.values() for value in values)])
+
+
+CONTAINING = [
+    case("AttachUserPolicy", policy=(DENY_ALL_ARN,)),
+    case("AttachUserPolicy", policy=(DENY_ALL_ARN,), boundary=(ADMINISTRATOR,)),
+    case("DetachUserPolicy", policy=(DENY_ALL_ARN,)),
+    case("PutUserPermissionsBoundary", boundary=(DENY_ALL_ARN,)),
+    case("DeleteUserPermissionsBoundary", boundary=(DENY_ALL_ARN,)),
+    case("AddUserToGroup", OURS),
+    case("RemoveUserFromGroup", OURS),
+    case("TagUser", tags=(MARKER_TAG,)),
+    case("UntagUser", tags=(MARKER_TAG,)),
+    case("UpdateAccessKey", f"arn:aws:iam::{OTHER}:user/eve"),
+]
+GRANTING = [
+    case("AttachUserPolicy", policy=(ADMINISTRATOR,)),
+    case("AttachUserPolicy", policy=(NAMESAKE,)),
+    case("AttachUserPolicy"),
+    case("DetachUserPolicy", policy=(ADMINISTRATOR,)),
+    case("DetachUserPolicy", policy=(NAMESAKE,)),
+    case("PutUserPermissionsBoundary", boundary=(ADMINISTRATOR,)),
+    case("PutUserPermissionsBoundary", boundary=(NAMESAKE,)),
+    case("DeleteUserPermissionsBoundary", boundary=(ADMINISTRATOR,)),
+    case("DeleteUserPermissionsBoundary"),
+    case("TagUser", tags=("team",)),
+    case("TagUser", tags=(MARKER_TAG, "team")),
+    case("TagUser"),
+    case("UntagUser", tags=("team",)),
+    case("UntagUser", tags=("xkeyward:quarantined",)),
+    case("TagRole", ROLE, tags=(MARKER_TAG,)),
+    case("AddUserToGroup", f"arn:aws:iam::{OTHER}:group/administrators"),
+    case("AddUserToGroup", f"arn:aws:iam::{OTHER}:group/keyward-quarantine"),
+    case("RemoveUserFromGroup", f"arn:aws:iam::{OTHER}:group/administrators"),
+    case("PutGroupPolicy", OURS),
+    case("DeleteGroupPolicy", OURS),
+    case("DeleteGroup", OURS),
+    case("PutUserPolicy"),
+    case("DeleteUserPolicy"),
+    case("CreateUser"),
+    case("DeleteUser"),
+    case("UpdateUser"),
+    case("CreateAccessKey"),
+    case("DeleteAccessKey"),
+    case("CreateLoginProfile"),
+    case("UpdateLoginProfile"),
+    case("DeleteLoginProfile"),
+    case("CreateServiceSpecificCredential"),
+    case("ResetServiceSpecificCredential"),
+    case("UploadSSHPublicKey"),
+    case("UploadSigningCertificate"),
+    case("EnableMFADevice"),
+    case("DeactivateMFADevice"),
+    case("CreateRole", ROLE),
+    case("DeleteRole", ROLE),
+    case("PassRole", ROLE),
+    case("PutRolePolicy", ROLE),
+    case("AttachRolePolicy", ROLE, policy=(DENY_ALL_ARN,)),
+    case("DetachRolePolicy", ROLE, policy=(DENY_ALL_ARN,)),
+    case("UpdateAssumeRolePolicy", ROLE),
+    case("PutRolePermissionsBoundary", ROLE, boundary=(DENY_ALL_ARN,)),
+    case("AttachUserPolicy", ROLE, policy=(DENY_ALL_ARN,)),
+    case("AttachGroupPolicy", OURS, policy=(DENY_ALL_ARN,)),
+    case("CreatePolicyVersion", NAMESAKE),
+]
+
+
+@pytest.mark.parametrize("asked", CONTAINING, ids=spelt)
+def test_the_member_role_contains_users_and_undoes_that(asked: Asked) -> None:
+    assert allowed(member_role(), asked)
+
+
+@pytest.mark.parametrize("asked", GRANTING, ids=spelt)
+def test_the_member_role_grants_nothing_to_anybody(asked: Asked) -> None:
+    assert not allowed(member_role(), asked)
+
+
+@pytest.mark.parametrize("function", ACTING)
+@pytest.mark.parametrize("asked", GRANTING, ids=spelt)
+def test_no_function_grants_anything_to_anybody_of_the_management_account(
+    function: str, asked: Asked
+) -> None:
+    here = replace(
+        asked,
+        resource=asked.resource.replace(OTHER, HUB),
+        context={
+            key: tuple(value.replace(OTHER, HUB) for value in values)
+            for key, values in asked.context.items()
+        },
+    )
+    assert not allowed(statements(function, HUB, acts=True), here)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        case("DetachRolePolicy", f"arn:aws:iam::{OTHER}:role/{MEMBER_ROLE}"),
+        case("UpdateAssumeRolePolicy", f"arn:aws:iam::{OTHER}:role/keyward/keyward-forwarder"),
+        Asked("events:DisableRule", f"arn:aws:events:us-east-1:{OTHER}:rule/keyward-forward"),
+        Asked("events:DeleteEventBus", f"arn:aws:events:us-east-1:{HUB}:event-bus/keyward"),
+        Asked("ssm:PutParameter", f"arn:aws:ssm:us-east-1:{HUB}:parameter/keyward/settings"),
+        Asked(
+            "lambda:UpdateFunctionCode",
+            f"arn:aws:lambda:us-east-1:{HUB}:function:keyward-iam-guard",
+        ),
+    ],
+    ids=spelt,
+)
+def test_the_member_role_is_kept_from_keyward_itself_whatever_it_is_given_later(
+    asked: Asked,
+) -> None:
+    everything = {"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}
+    assert allowed([everything], asked)
+    assert not allowed([everything, *member_role()], asked)
