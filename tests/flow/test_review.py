@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from keyward import telling
+from keyward.actions import DENY_ALL_ARN, QUARANTINE_GROUP
 from keyward.errors import GatewayError
 from keyward.findings import State
-from tests.flow.test_access_keys import a_key, release
-from tests.flow.test_quarantine import a_user_with_keys, groups
+from tests.flow.test_access_keys import a_key, exemption, release
+from tests.flow.test_quarantine import a_user_with_keys, fill_policy_slots, groups
 from tests.flow.world import aws_error
 
 if TYPE_CHECKING:
@@ -186,3 +188,139 @@ def test_release_that_was_never_finished_poisons_no_event(world: World) -> None:
     assert world.finding("iam-user-created").state is State.RELEASING
     assert release(world, key)["ok"] is True
     assert not world.is_denied("eve")
+
+
+def tell_all(world: World) -> None:
+    for what in world.untold():
+        world.ledger.told(what)
+
+
+def test_second_key_that_leaks_is_contained_and_told_as_the_first_was(world: World) -> None:
+    world.do("CreateUser", UserName="eve")
+    iam = world.iam()
+    first = iam.create_access_key(UserName="eve")["AccessKey"]["AccessKeyId"]
+    world.deliver(world.do("AttachUserPolicy", UserName="eve", PolicyArn=LEAKED))
+    tell_all(world)
+    iam.detach_user_policy(UserName="eve", PolicyArn=LEAKED)
+    iam.delete_access_key(UserName="eve", AccessKeyId=first)
+    second = iam.create_access_key(UserName="eve")["AccessKey"]["AccessKeyId"]
+    world.later(days=30)
+
+    world.deliver(world.do("AttachUserPolicy", UserName="eve", PolicyArn=LEAKED, at=world.now))
+
+    assert world.key_status("eve", second) == "Inactive"
+    finding = world.finding("iam-key-quarantined-by-aws")
+    assert finding.episode == 2
+    assert world.untold() == [finding]
+
+
+def test_password_of_a_user_whose_quarantine_is_lost_contains_it_again(world: World) -> None:
+    """The event of the loss never came: CloudTrail delivers as well as it can."""
+    world.do("CreateUser", UserName="eve")
+    world.deliver(world.do("CreateLoginProfile", UserName="eve", Password="Secret-1-of-a-test"))
+    world.iam().detach_user_policy(UserName="eve", PolicyArn=DENY_ALL_ARN)
+    world.deliver(world.do("UpdateLoginProfile", UserName="eve", Password="Secret-2-of-a-test"))
+    assert world.is_denied("eve")
+
+
+def test_password_of_a_user_in_the_quarantine_group_is_told_once(world: World) -> None:
+    world.do("CreateUser", UserName="eve")
+    fill_policy_slots(world)
+    world.deliver(world.do("CreateLoginProfile", UserName="eve", Password="Secret-1-of-a-test"))
+    tell_all(world)
+    world.deliver(world.do("UpdateLoginProfile", UserName="eve", Password="Secret-2-of-a-test"))
+    assert world.untold() == []
+    assert world.finding("iam-console-password-set").episode == 1
+
+
+def tampering(world: World) -> dict[str, Any]:
+    asked = {"RoleName": "keyward-member", "PolicyName": "more", "PolicyDocument": "{}"}
+    return world.event("PutRolePolicy", asked, at=world.now)
+
+
+def test_each_later_change_of_keyward_itself_is_told(world: World) -> None:
+    first = tampering(world)
+    world.deliver(first)
+    tell_all(world)
+    world.later(days=30)
+    second = tampering(world)
+    world.deliver(second)
+    assert [what.episode for what in world.findings() if what in world.untold()] == [2]
+    tell_all(world)
+
+    for again in (first, second):
+        world.deliver(again)
+
+    assert world.untold() == []
+
+
+def test_second_key_of_root_is_told_as_the_first_was(world: World) -> None:
+    root = {"type": "Root", "arn": f"arn:aws:iam::{world.member}:root", "accountId": world.member}
+
+    def key_exists(operation: str, _params: object, call: Any) -> object:
+        if operation == "GetAccountSummary":
+            return {"SummaryMap": {"AccountAccessKeysPresent": 1}}
+        return call()
+
+    for key_id in ("AKIAIOSFODNN7EXAMPL1", "AKIAIOSFODNN7EXAMPL2"):
+        tell_all(world)
+        world.later(days=30)
+        answer = {"AccessKey": {"AccessKeyId": key_id, "Status": "Active"}}
+        world.fault = key_exists
+        deliver(world, world.event("CreateAccessKey", {}, answer, actor=root, at=world.now))
+        assert world.untold() == [world.finding("iam-root-access-key-created")]
+
+
+def test_finding_that_is_seen_again_and_again_is_told_all_the_same(world: World) -> None:
+    world.settings(settings={"ceiling": "report"})
+    key_id, event = a_key(world)
+    world.deliver(event)
+    activated = {"UserName": "ci", "AccessKeyId": key_id, "Status": "Active"}
+    for _ in range(3):
+        world.later(seconds=40)
+        world.deliver(world.event("UpdateAccessKey", activated))
+        telling.tell_the_rest(services=world.services, now=world.now)
+    assert world.untold() == []
+
+
+def test_index_that_lags_behind_has_nothing_told_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ci", "cd"):
+        world.deliver(a_key(world, name)[1])
+    stale = world.untold()
+    world.later(minutes=2)
+    monkeypatch.setattr(world.ledger, "untold", lambda **_limits: list(stale))
+    with world.recorded() as calls:
+        telling.tell_the_rest(services=world.services, now=world.now)
+    assert [name for name, _ in calls].count("Publish") == 1
+
+
+def test_what_is_contained_can_be_released_though_it_was_exempted_meanwhile(world: World) -> None:
+    event, keys = a_user_with_keys(world)
+    refuse(world, "AttachUserPolicy", "AccessDenied")
+    world.iam().delete_group_policy(GroupName=QUARANTINE_GROUP, PolicyName="keyward-deny-all")
+    own = "arn:aws:iam::aws:policy/PowerUserAccess"
+    world.iam().put_user_permissions_boundary(UserName="eve", PermissionsBoundary=own)
+    deliver(world, event)
+    assert world.finding("iam-user-created").state is State.FAILED
+    covering = exemption(world) | {"user_pattern": "eve", "rules": ["iam-user-created"]}
+    world.settings(exemptions={"eve": covering})
+    world.deliver(event)
+    assert world.finding("iam-user-created").state is State.EXEMPT
+
+    answer = release(world, world.finding("iam-user-created").key)
+
+    assert answer["ok"] is True
+    assert world.key_status("eve", keys[0]) == "Active"
+
+
+def test_credentials_that_aws_refuses_are_not_kept(world: World) -> None:
+    world.deliver(a_key(world)[1])
+    key_id, event = a_key(world, "cd")
+    refuse(world, "GetUser", "InvalidClientTokenId")
+    deliver_in_vain(world, event)
+    with world.recorded() as calls:
+        world.deliver(event)
+    assert "AssumeRole" in [name for name, _ in calls]
+    assert world.key_status("cd", key_id) == "Inactive"

@@ -9,6 +9,9 @@ KeywardError
     └── SlotsFullError      a quota of the object is used up
 """
 
+STALE_CREDENTIALS = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"})
+"""Codes by which AWS refuses a session that has ended, or whose role is another by now."""
+
 
 class KeywardError(Exception):
     """The base of all of them. Its text is one line that names the thing and the remedy."""

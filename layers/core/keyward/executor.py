@@ -47,11 +47,16 @@ def look(action: Action, *, user: IamUser, iam: IamGateway) -> tuple[Action, Bef
         case DeactivateCredential(credential_id=credential_id):
             return action, Before(statuses={credential_id: True})
         case QuarantineUser():
+            denied = DENY_ALL_ARN in iam.attached_policies(user.name)
+            marker = (user.tags or {}).get(MARKER_TAG)
+            # Asked only where it may be: it costs a call.
+            in_group = not denied and marker is not None and iam.in_quarantine_group(user.name)
             return action, Before(
                 statuses={key_id: key.active for key_id, key in iam.access_keys(user).items()},
-                deny_attached=DENY_ALL_ARN in iam.attached_policies(user.name),
+                deny_attached=denied,
+                in_group=in_group,
                 boundary_arn=user.boundary_arn,
-                marker=(user.tags or {}).get(MARKER_TAG),
+                marker=marker,
             )
 
 

@@ -69,7 +69,7 @@ class Ledger:
         return self._advance(
             planned,
             lambda old, wanted: planner.advance(
-                old, wanted, now=now, claim_seconds=self._claim_seconds
+                old, wanted, now=now, claim_seconds=self._claim_seconds, before=before
             ),
             before=before,
             now=now,
@@ -287,13 +287,15 @@ class Ledger:
         return True
 
     def untold(self, *, before: datetime, limit: int) -> list[FindingRecord | Notice]:
-        """What changed before then and is still to be told, oldest first."""
+        """What is to be told since before then, as an index has it: it may lag behind.
+
+        However often it is seen again since: else whoever repeats himself would never be told of.
+        """
         items, _ = self._table.query_index(
             index="untold", attribute="untold", value="untold", limit=limit
         )
-        return [
-            told_document(item) for item in items if item["updated_at"]["S"] < _timestamp(before)
-        ]
+        found = [told_document(item) for item in items]
+        return [what for what in found if _news_of(what) < before]
 
     def still_untold(self, what: FindingRecord | Notice) -> FindingRecord | Notice | None:
         """The same finding or notice as it is now; None where it needs no telling (any more)."""
@@ -336,6 +338,10 @@ class Ledger:
         except RefusedError:
             return False
         return True
+
+
+def _news_of(what: FindingRecord | Notice) -> datetime:
+    return what.at if isinstance(what, Notice) else what.untold or what.last_seen
 
 
 def told_document(item: Item) -> FindingRecord | Notice:

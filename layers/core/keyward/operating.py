@@ -146,13 +146,14 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
     A second call finishes what a crash left half done.
     """
     record = _existing(request.finding, services)
-    if record.state not in RELEASABLE:
+    held = services.ledger.containment(record.account, record.unique_id)
+    is_contained = record.state is State.EXEMPT and held is not None
+    if record.state not in RELEASABLE and not is_contained:
         message = f"finding {record.key} is {record.state}: there is nothing to release"
         raise RequestError(message)
     if _claimed(record, now):
         message = f"finding {record.key} is being worked on: try again in two minutes"
         raise RequestError(message)
-    held = services.ledger.containment(record.account, record.unique_id)
     before = held.before if held else Before()
     days = request.days or services.accepted(now).settings.release_days
     begun = planner.releasing(

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from keyward import events, executor, facts, planner
 from keyward.actions import Before
-from keyward.errors import GatewayError, NotFoundError
+from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
 from keyward.findings import Finding, Notice, Severity, State
 from keyward.ledger import Begun
 from keyward.model import Hint, OwnResource, Subject
@@ -43,7 +43,10 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
         confirmed, unconfirmed, exempt = case.confirm(suspected)
     except GatewayError as error:
         if error.retryable:
+            if error.code in STALE_CREDENTIALS:
+                services.forget(hint.account)
             raise
+        services.forget(hint.account)
         confirmed, unconfirmed, exempt = case.cannot_look(suspected, error), [], []
     case.each(
         (

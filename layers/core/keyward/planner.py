@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from keyward.actions import (
+    DENY_ALL_ARN,
     Action,
+    Before,
     DeactivateAccessKeys,
     DeactivateCredential,
     Enforcement,
@@ -17,7 +19,15 @@ from keyward.actions import (
     Target,
 )
 from keyward.findings import Finding, FindingRecord, Moment, RecordedEvidence, Severity, State
-from keyward.model import AccessKey, Contained, IamUser, StaticCredential, UserPolicy
+from keyward.model import (
+    AccessKey,
+    Contained,
+    IamUser,
+    OwnResource,
+    RootAccessKey,
+    StaticCredential,
+    UserPolicy,
+)
 from keyward.principals import protected, recognised
 from keyward.rule import InForce
 from keyward.settings import Mode
@@ -214,14 +224,20 @@ class Busy:
 
 
 def advance(  # noqa: C901, PLR0911 - a state each
-    old: FindingRecord | None, planned: Plan, *, now: datetime, claim_seconds: float
+    old: FindingRecord | None,
+    planned: Plan,
+    *,
+    now: datetime,
+    claim_seconds: float,
+    before: Before | None = None,
 ) -> FindingRecord | Busy | None:
     """The record to write for a confirmed finding; None where the ledger has it all.
 
     A closed finding's violation that is back begins a new episode; so does one whose release was
     never finished, which the ledger refuses to write until that release has ended. An act that a
     crash left half done is taken over with its own intent, unless it must not be done any more.
-    What Keyward made inactive and is active again begins a new episode, too.
+    What Keyward contained and is free again begins a new episode, too (of a user, `before` tells:
+    what there is now); and so does each later change that only people can put right.
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
@@ -242,7 +258,7 @@ def advance(  # noqa: C901, PLR0911 - a state each
         return _moved(old, State.ACTING, now=now, note="taken over", claim_seconds=claim_seconds)
     if old.state.closed:
         return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
-    if old.state is State.ACTED and _came_back(planned):
+    if _came_back(old, planned, before) or _happened_again(old, planned):
         return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
     if planned.action is not None and (
         old.state is State.OPEN or (old.state is State.FAILED and not same_event)
@@ -323,10 +339,30 @@ def releasing(
     return _moved(record, State.RELEASING, now=now, note=note, claim_seconds=claim_seconds)
 
 
-def _came_back(planned: Plan) -> bool:
+def _came_back(old: FindingRecord, planned: Plan, before: Before | None) -> bool:
     """Whether what Keyward did is undone: a quarantined user still exists, that alone isn't."""
-    undone = isinstance(planned.finding.subject, AccessKey | StaticCredential | Contained)
-    return planned.action is not None and undone
+    if old.state is not State.ACTED or planned.action is None:
+        return False
+    if isinstance(planned.finding.subject, AccessKey | StaticCredential | Contained):
+        return True
+    return before is not None and not _is_contained(planned.action, before)
+
+
+def _is_contained(action: Action, before: Before) -> bool:
+    if any(before.statuses.values()):
+        return False
+    denied = before.deny_attached or before.in_group or before.boundary_arn == DENY_ALL_ARN
+    return denied or not isinstance(action, QuarantineUser)
+
+
+def _happened_again(old: FindingRecord, planned: Plan) -> bool:
+    """Whether somebody did it anew. Nothing tells Keyward when root or its own parts are mended.
+
+    An event that was late or comes twice is no newer than what is recorded.
+    """
+    evidence = planned.finding.evidence
+    is_anew = old.state is State.OPEN and evidence.event_time > old.evidence.event_time
+    return is_anew and isinstance(planned.finding.subject, OwnResource | RootAccessKey)
 
 
 def _next_episode(

@@ -132,6 +132,10 @@ class Services:
         self._accounts[account] = known
         return known[1]
 
+    def forget(self, account: str) -> None:
+        """Lets the account's credentials go: AWS refuses them once the role was made anew."""
+        self._accounts.pop(account, None)
+
     def _iam(self, account: str, session: Session | None) -> IamGateway:
         return IamGateway(account=account, client=self._client("iam", session, IAM_REGION))
 

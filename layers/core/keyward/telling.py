@@ -44,7 +44,9 @@ def tell_the_rest(*, services: Services, now: datetime) -> int:
     """Tells what is still untold, in digests; how many were told. Raises GatewayError."""
     told = 0
     for _ in range(DIGESTS_PER_RUN):
-        items = services.ledger.untold(before=now - QUIET, limit=DIGEST_SIZE)
+        claimed = services.ledger.untold(before=now - QUIET, limit=DIGEST_SIZE)
+        current = (services.ledger.still_untold(item) for item in claimed)
+        items = [item for item in current if item is not None]
         if not items:
             return told
         if len(items) == 1:

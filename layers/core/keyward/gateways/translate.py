@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from keyward.errors import GatewayError, NotFoundError, SlotsFullError
+from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError, SlotsFullError
 
-RETRYABLE = frozenset(
+RETRYABLE = STALE_CREDENTIALS | frozenset(
     {
         "ConcurrentModification",
         "EntityTemporarilyUnmodifiable",
