@@ -16,11 +16,7 @@ FORBIDDEN = {"boto3", "aws_xray_sdk", "s3transfer", "typer", "rich", "local", "k
 
 def modules_of(function: str) -> set[str]:
     """What importing the function's handler loads, in an interpreter of its own."""
-    script = (
-        "import json, sys\n"
-        "import handler\n"
-        "print(json.dumps(sorted(sys.modules)))\n"
-    )
+    script = "import json, sys\nimport handler\nprint(json.dumps(sorted(sys.modules)))\n"
     path = [ROOT / "functions" / function, ROOT / "layers" / "core"]
     done = subprocess.run(  # noqa: S603 - our own interpreter and script
         [sys.executable, "-c", script],
