@@ -118,6 +118,7 @@ class _Case:
         begun = self.services.ledger.begin(planned, before=before, now=self.now)
         logger.info(
             "finding recorded",
+            event_id=self.hint.event_id,
             rule=planned.finding.rule,
             finding=planned.finding.key,
             subject=planned.finding.subject.label,
@@ -137,7 +138,13 @@ class _Case:
     def note(self, planned: Plan) -> None:
         """Records an exempt finding: once, and nobody is bothered."""
         self.services.ledger.begin(planned, before=None, now=self.now)
-        logger.info("finding exempt", rule=planned.finding.rule, exemption=planned.exempt_by)
+        logger.info(
+            "finding exempt",
+            event_id=self.hint.event_id,
+            rule=planned.finding.rule,
+            subject=planned.finding.subject.label,
+            exemption=planned.exempt_by,
+        )
 
     def cannot_look(self, suspected: list[Finding], error: GatewayError) -> list[Finding]:
         """Records what is suspected where AWS doesn't let Keyward look; the sweep tries again.
@@ -151,7 +158,12 @@ class _Case:
         )
         for planned in self.plan(self._judge(known)):
             self.services.ledger.begin(_held(planned, error), before=None, now=self.now)
-        logger.error("cannot enforce in account", account=self.hint.account, reason=str(error))
+        logger.error(
+            "cannot enforce in account",
+            event_id=self.hint.event_id,
+            account=self.hint.account,
+            reason=str(error),
+        )
         count("CannotEnforce")
         return own
 
@@ -162,7 +174,13 @@ class _Case:
             try:
                 step(planned)
             except GatewayError as error:
-                logger.warning("step failed", rule=planned.finding.rule, reason=str(error))
+                logger.warning(
+                    "step failed",
+                    event_id=self.hint.event_id,
+                    rule=planned.finding.rule,
+                    subject=planned.finding.subject.label,
+                    reason=str(error),
+                )
                 failures.append(error)
         if failures:
             raise failures[0]
@@ -194,7 +212,16 @@ class _Case:
         ledger.finish(
             planner.finished(record, state, outcome=outcome, now=self.now), replacing=record
         )
-        logger.info("action finished", finding=record.key, state=state, outcome=outcome)
+        logger.info(
+            "action finished",
+            event_id=self.hint.event_id,
+            rule=record.rule,
+            finding=record.key,
+            subject=record.subject,
+            action=record.action.name,
+            state=state,
+            outcome=outcome,
+        )
         if state is State.ACTED:
             count("ActionsVerified")
 
@@ -246,7 +273,11 @@ def _identity(finding: Finding) -> tuple[str, str]:
 
 def _tell_of_stranger(hint: Hint, services: Services, now: datetime) -> None:
     """An event names an account that is no active member: nothing is read or done there."""
-    logger.error("event from an account that is no active member", account=hint.account)
+    logger.error(
+        "event from an account that is no active member",
+        event_id=hint.event_id,
+        account=hint.account,
+    )
     count("StrangerEvents")
     services.ledger.notice(
         Notice(
