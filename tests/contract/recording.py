@@ -84,6 +84,9 @@ def asked_for(
                 for item in params["TransactItems"]
                 for kind, body in item.items()
             ]
+        case "dynamodb", "BatchGetItem":
+            tables = params["RequestItems"]
+            return [Asked(action, f"arn:aws:dynamodb:{here}:table/{table}") for table in tables]
         case "dynamodb", "GetItem" | "Query":
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             return [Asked(action, f"arn:aws:dynamodb:{here}:table/{params['TableName']}{index}")]

@@ -236,13 +236,16 @@ def keys_inactive(world: World, _case: Case) -> bool:
 
 
 def denied_by(rung: str) -> Callable[[World, Case], bool]:
+    """By this rung, or by a later one where a fault forbids it."""
+
     def safe(world: World, case: Case) -> bool:
         rungs = {
             "policy": DENY_ALL_ARN in the_user(world).managed_policies,
             "group": QUARANTINE_GROUP in groups(world),
             "boundary": world.extension.boundaries.get((world.member, USER)) == DENY_ALL_ARN,
         }
-        return rungs[rung] and keys_inactive(world, case)
+        holding = list(rungs.values())[list(rungs).index(rung) :]
+        return any(holding) and keys_inactive(world, case)
 
     return safe
 

@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from keyward.errors import GatewayError
@@ -17,6 +18,12 @@ CONFLICT_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4)
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 """
+
+BATCH_SIZE = 100
+"""BatchGetItem takes no more keys at once."""
+
+BATCH_ATTEMPTS = 10
+"""So often one batch is asked for."""
 
 type Item = dict[str, Any]
 """An item in DynamoDB's own notation: {"pk": {"S": ...}, ...}."""
@@ -51,6 +58,26 @@ class DynamoDbGateway:
             return self._client.get_item(
                 TableName=self._table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
             ).get("Item")
+
+    def get_all(self, keys: Iterable[tuple[str, str]]) -> Iterator[Item]:
+        """Those of the items that exist, in any order, read consistently.
+
+        What DynamoDB leaves out of an answer is asked for again, some times.
+        Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+        """
+        wanted = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]
+        for some in batched(wanted, BATCH_SIZE, strict=False):
+            left: Any = {self._table: {"Keys": list(some), "ConsistentRead": True}}
+            for _ in range(BATCH_ATTEMPTS):
+                with translated("BatchGetItem of the ledger"):
+                    answer = self._client.batch_get_item(RequestItems=left)
+                yield from answer["Responses"].get(self._table, [])
+                left = answer.get("UnprocessedKeys")
+                if not left:
+                    break
+            else:
+                message = "BatchGetItem of the ledger: items stay unprocessed"
+                raise GatewayError(message, code="UnprocessedKeys", retryable=True)
 
     def query(self, pk: str) -> Iterator[Item]:
         """The items of one partition, read consistently, to the last page."""
