@@ -324,3 +324,37 @@ def test_credentials_that_aws_refuses_are_not_kept(world: World) -> None:
         world.deliver(event)
     assert "AssumeRole" in [name for name, _ in calls]
     assert world.key_status("cd", key_id) == "Inactive"
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_renamed_user_is_not_forgotten_but_can_be_released_under_its_old_name(
+    world: World, *, is_taken: bool
+) -> None:
+    event, keys = a_user_with_keys(world)
+    world.deliver(event)
+    key = world.finding("iam-user-created").key
+    iam = world.iam()
+    iam.update_user(UserName="eve", NewUserName="eva")
+    if is_taken:
+        iam.create_user(UserName="eve")
+
+    answer = release(world, key)
+
+    assert "renamed" in str(answer["restored"])
+    assert world.is_denied("eva")
+    if is_taken:
+        assert not world.is_denied("eve")
+        iam.delete_user(UserName="eve")
+    iam.update_user(UserName="eva", NewUserName="eve")
+    assert release(world, key)["ok"] is True
+    assert not world.is_denied("eve")
+    assert world.key_status("eve", keys[0]) == "Active"
+
+
+def test_boundary_that_somebody_set_meanwhile_is_left_by_a_release(world: World) -> None:
+    event, _ = a_user_with_keys(world)
+    world.deliver(event)
+    own = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    world.iam().put_user_permissions_boundary(UserName="eve", PermissionsBoundary=own)
+    assert release(world, world.finding("iam-user-created").key)["ok"] is True
+    assert world.extension.boundaries == {(world.member, "eve"): own}

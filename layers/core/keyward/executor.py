@@ -49,10 +49,12 @@ def look(action: Action, *, user: IamUser, iam: IamGateway) -> tuple[Action, Bef
         case QuarantineUser():
             denied = DENY_ALL_ARN in iam.attached_policies(user.name)
             marker = (user.tags or {}).get(MARKER_TAG)
-            # Asked only where it may be: it costs a call.
-            in_group = not denied and marker is not None and iam.in_quarantine_group(user.name)
+            statuses = {key_id: key.active for key_id, key in iam.access_keys(user).items()}
+            # Asked only where it may be so already: it costs a call.
+            may_be = not denied and not any(statuses.values())
+            in_group = may_be and iam.in_quarantine_group(user.name)
             return action, Before(
-                statuses={key_id: key.active for key_id, key in iam.access_keys(user).items()},
+                statuses=statuses,
                 deny_attached=denied,
                 in_group=in_group,
                 boundary_arn=user.boundary_arn,
@@ -215,7 +217,8 @@ def undo(action: Action, *, before: Before, iam: IamGateway, sleep: Sleep) -> li
     """Puts back exactly what was there before, reads back, and says in words what was restored.
 
     What is gone meanwhile stays gone. What was inactive before stays inactive. Raises GatewayError:
-    retryable where AWS doesn't show the effect yet.
+    retryable where AWS doesn't show the effect yet, NotFoundError where no user of this name is the
+    contained one.
     """
     restored = _put_back(action, before=before, iam=iam)
     lacks = _until_nothing(lambda: facts.not_restored(action, before, iam), sleep)
@@ -231,7 +234,7 @@ def _put_back(action: Action, *, before: Before, iam: IamGateway) -> list[str]:
     user = iam.user(name)
     if user.user_id != action.target.user_id:
         message = f"IAM user {name} is another user now: nothing is restored"
-        raise GatewayError(message, code="OtherUser")
+        raise NotFoundError(message, code="OtherUser")
     match action:
         case DeactivateCredential():
             if before.statuses.get(action.credential_id) and action.credential_id in (

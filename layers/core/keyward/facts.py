@@ -290,10 +290,10 @@ def not_restored(action: Action, before: Before, iam: "IamGateway") -> tuple[str
     if isinstance(action, QuarantineUser) and not before.deny_attached:
         if DENY_ALL_ARN in iam.attached_policies(owner.name):
             lacks.append("AWSDenyAll is attached")
-        if iam.in_quarantine_group(owner.name):
+        if not before.in_group and iam.in_quarantine_group(owner.name):
             lacks.append(f"it is in group {QUARANTINE_GROUP}")
-        if before.boundary_arn is None and iam.user(owner.name).boundary_arn is not None:
-            lacks.append("it has a permissions boundary")
+        if before.boundary_arn is None and iam.user(owner.name).boundary_arn == DENY_ALL_ARN:
+            lacks.append("AWSDenyAll is its permissions boundary")
     return tuple(lacks)
 
 

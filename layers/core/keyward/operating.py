@@ -21,6 +21,11 @@ from keyward.settings import Mode, RuleId
 
 RELEASABLE = frozenset({State.ACTED, State.FAILED, State.ACTING, State.RELEASING, State.OPEN})
 
+GONE = (
+    "no IAM user of that name is the contained one: nothing to restore where it is deleted; where "
+    "it was renamed, give it its name back and release it again"
+)
+
 
 class Request(BaseModel):
     """What is common to all requests: the act, and on whose behalf."""
@@ -147,7 +152,7 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
     """
     record = _existing(request.finding, services)
     held = services.ledger.containment(record.account, record.unique_id)
-    is_contained = record.state is State.EXEMPT and held is not None
+    is_contained = record.state in {State.EXEMPT, State.RELEASED} and held is not None
     if record.state not in RELEASABLE and not is_contained:
         message = f"finding {record.key} is {record.state}: there is nothing to release"
         raise RequestError(message)
@@ -178,7 +183,7 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
         try:
             restored = executor.undo(held.action, before=before, iam=iam, sleep=services.sleep)
         except NotFoundError:
-            restored = ["the IAM user is gone: nothing to restore"]
+            restored, unique_ids = [GONE], ()
     ended = planner.finished(
         begun,
         State.RELEASED,
