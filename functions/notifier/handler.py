@@ -16,8 +16,13 @@ from keyward.services import services
 def tell(record: DynamoDBRecord) -> None:
     """Tells what one write of the ledger has to tell."""
     image = record.raw_event["dynamodb"].get("NewImage")
-    if image is not None and "untold" in image:
+    if image is None or "untold" not in image:
+        return
+    try:
         telling.tell([told_document(image)], services=services(), now=datetime.now(UTC))
+    except Exception:
+        logger.exception("alert failed", record_id=record.event_id)
+        raise
 
 
 @logger.inject_lambda_context(clear_state=True)
