@@ -34,6 +34,7 @@ MAX_DEPTH = 100
 """Nesting beyond this is no CloudTrail record."""
 
 
+AccountIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[ -~]+$")]
 """Printable ASCII: it is repeated in errors, which are one line, and in logs."""
 
@@ -68,7 +69,7 @@ class _Record(_Lenient):
     eventTime: AwareDatetime  # noqa: N815 - CloudTrail's name
     awsRegion: Name = Field(max_length=64)  # noqa: N815 - CloudTrail's name
     userIdentity: _UserIdentity = _UserIdentity()  # noqa: N815 - CloudTrail's name
-    recipientAccountId: str | None = None  # noqa: N815 - CloudTrail's name
+    recipientAccountId: AccountIdText | None = None  # noqa: N815 - CloudTrail's name
     sourceIPAddress: str | None = None  # noqa: N815 - CloudTrail's name
     userAgent: str | None = None  # noqa: N815 - CloudTrail's name
     errorCode: str | None = None  # noqa: N815 - CloudTrail's name
@@ -77,7 +78,7 @@ class _Record(_Lenient):
 
 
 class _Envelope(_Lenient):
-    account: str = Field(pattern=r"^[0-9]{12}$")
+    account: AccountIdText
     source: str = Field(min_length=1)
     detail: _Record
 
