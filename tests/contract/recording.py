@@ -128,6 +128,10 @@ def _of_iam(operation: str, params: dict[str, Any], account: str, world: World) 
     if "GroupName" in params:
         assert params["GroupName"] == GROUP.rpartition("/")[2]
         return Asked(action, f"arn:aws:iam::{account}:{GROUP}")
+    if operation == "GetAccessKeyLastUsed":
+        # About the key's owner, whoever that is: a call for a key names no user.
+        # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
+        return Asked(action, f"arn:aws:iam::{account}:user/of-the-key")
     if "UserName" not in params:
         return Asked(action, "*")
     name = params["UserName"]

@@ -244,6 +244,7 @@ def test_the_member_role_may_do_this_and_nothing_else() -> None:
     assert actions == sorted(
         [
             *(
+                "iam:GetAccessKeyLastUsed",
                 "iam:GetAccountSummary",
                 "iam:GetGroupPolicy",
                 "iam:GetLoginProfile",

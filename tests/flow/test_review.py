@@ -358,3 +358,37 @@ def test_boundary_that_somebody_set_meanwhile_is_left_by_a_release(world: World)
     world.iam().put_user_permissions_boundary(UserName="eve", PermissionsBoundary=own)
     assert release(world, world.finding("iam-user-created").key)["ok"] is True
     assert world.extension.boundaries == {(world.member, "eve"): own}
+
+
+def test_key_of_a_user_who_was_renamed_meanwhile_is_deactivated(world: World) -> None:
+    key_id, event = a_key(world, "mallory")
+    world.iam().update_user(UserName="mallory", NewUserName="alice")
+    world.deliver(event)
+    assert world.key_status("alice", key_id) == "Inactive"
+    assert world.finding("iam-access-key-created").state is State.ACTED
+
+
+def test_release_of_an_undone_containment_leaves_a_key_that_was_inactive_before(
+    world: World,
+) -> None:
+    event, keys = a_user_with_keys(world)
+    world.deliver(event)
+    world.deliver(world.do("UpdateAccessKey", UserName="eve", AccessKeyId=keys[1], Status="Active"))
+    release(world, world.finding("iam-quarantine-undone").key)
+    assert world.key_status("eve", keys[1]) == "Inactive"
+
+
+def test_exemption_that_cannot_be_read_holds_back_acts_in_its_account(world: World) -> None:
+    unreadable = {"account": world.member, "of_another_version": True}
+    world.settings(exemptions={"build": unreadable})
+    key_id, event = a_key(world)
+    world.deliver(event)
+    assert world.key_status("ci", key_id) == "Active"
+    held = world.finding("iam-access-key-created").held
+    assert held == "exemption build cannot be read, and may cover it"
+
+
+def test_ceiling_of_off_judges_nothing(world: World) -> None:
+    world.settings(settings={"ceiling": "off"})
+    world.deliver(a_key(world)[1])
+    assert world.findings() == []

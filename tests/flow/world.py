@@ -91,6 +91,11 @@ class Extension:
                     raise aws_error("NoSuchEntity", operation, 404)
                 held[params["ServiceSpecificCredentialId"]]["Status"] = params["Status"]
                 return {}
+            case "GetAccessKeyLastUsed":
+                for user in iam_backends[account]["aws"].users.values():
+                    if params["AccessKeyId"] in {k.access_key_id for k in user.access_keys}:
+                        return {"UserName": user.name, "AccessKeyLastUsed": {}}
+                raise aws_error("NoSuchEntity", operation, 404)
             case "AttachUserPolicy":
                 attached = iam_backends[account]["aws"].get_user(name).managed_policies
                 if len(attached) >= self.policy_slots and params["PolicyArn"] not in attached:

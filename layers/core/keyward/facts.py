@@ -98,11 +98,18 @@ def identified(
                 found.append(subject)
             case Contained():
                 found += [
-                    replace(subject, of=of, finding=containment.finding)
+                    replace(
+                        subject,
+                        of=of,
+                        finding=containment.finding,
+                        was_active=containment.before.statuses.get(of.unique_id or "", True),
+                    )
                     for containment in held
                     if (of := _contained_of(subject, containment, present)) is not None
                     and not _is_half_done(containment, of, ledger)
                 ]
+            case AccessKey() if user := present(subject.owner) or _renamed(subject, iam):
+                found.append(replace(subject, owner=user))
             case _ if (user := present(subject.owner)) is None:
                 gone.append(subject)
             case IamUser():
@@ -171,6 +178,17 @@ def _present(owner: IamUser, hint: Hint, iam: "IamGateway") -> IamUser | None:
         return user if user.user_id == owner.user_id else None
     is_later = user.created_at is not None and user.created_at > hint.time + CLOCK_SKEW
     return None if is_later else user
+
+
+def _renamed(key: AccessKey, iam: "IamGateway") -> IamUser | None:
+    """The owner of a key whose name is another now; None where the key is gone. Two calls more."""
+    name = iam.user_of_key(key.key_id)
+    if name is None or name == key.owner.name:
+        return None
+    try:
+        return iam.user(name)
+    except NotFoundError:
+        return None
 
 
 def _contained_of(

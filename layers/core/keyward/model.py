@@ -211,13 +211,15 @@ class Contained:
     """A user or credential that Keyward has contained and not released.
 
     `holds` tells whether it is still contained; None means that only AWS can tell (judged from
-    the event alone). `broken` lists, in words, what no longer holds.
+    the event alone). `broken` lists, in words, what no longer holds. `was_active` is what a release
+    restores of a credential: whether it was active before Keyward contained it.
     """
 
     of: "IamUser | AccessKey | StaticCredential"
     finding: str | None
     holds: bool | None
     broken: tuple[str, ...] = ()
+    was_active: bool = True
     since: datetime | None = None
 
     @property

@@ -219,7 +219,7 @@ def _exempt(request: ExemptRequest, services: Services, now: datetime) -> dict[s
         message = f"finding {record.key} is about no IAM user: it cannot be exempted"
         raise RequestError(message)
     covered = request.rules or (record.rule, *record.also)
-    name = f"{record.user_id.lower()}-{record.key[:8]}"
+    name = f"{record.user_id.lower()}-{record.key[:8]}-{request.until:%Y%m%d}"
     parameter = Parameter(
         name=f"{EXEMPTIONS}{name}",
         version=0,

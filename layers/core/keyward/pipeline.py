@@ -14,7 +14,7 @@ from keyward.actions import Before
 from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
 from keyward.findings import Finding, Notice, Severity, State
 from keyward.ledger import Begun
-from keyward.model import Hint, OwnResource, Subject
+from keyward.model import Contained, Hint, IamUser, OwnResource, Subject
 from keyward.observability import count, logger
 from keyward.planner import Plan
 from keyward.rule import AnyRule, InForce, in_force, judge
@@ -115,6 +115,7 @@ class _Case:
                 planned = _held(planned, error)
             else:
                 planned = replace(planned, action=action)
+                before = _before_containment(planned.finding.subject, before)
         begun = self.services.ledger.begin(planned, before=before, now=self.now)
         logger.info(
             "finding recorded",
@@ -251,6 +252,15 @@ class _Case:
             )
         )
         count("BudgetSpent")
+
+
+def _before_containment(subject: Subject, before: Before) -> Before:
+    """What a release restores of a credential that somebody switched on while it was contained."""
+    if isinstance(subject, Contained) and not isinstance(subject.of, IamUser):
+        return before.model_copy(
+            update={"statuses": dict.fromkeys(before.statuses, subject.was_active)}
+        )
+    return before
 
 
 def _held(planned: Plan, error: GatewayError) -> Plan:

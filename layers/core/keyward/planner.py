@@ -162,6 +162,9 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
             began = settings.accepted.enforcing_since.get(finding.rule)
             if began is None or subject.since is None or subject.since < began:
                 return "existed before the rule began to enforce"
+    for name, account in settings.unreadable.items():
+        if account in {finding.account, None}:
+            return f"exemption {name} cannot be read, and may cover it"
     allowed = settings.accepted.settings.act_in_management_account
     if finding.account == hub_account and allowed != hub_account:
         return "in the management account, where settings don't let Keyward act"

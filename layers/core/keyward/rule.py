@@ -53,6 +53,8 @@ class InForce:
     accepted: Accepted
     rules: Mapping[str, RuleSettings]
     exemptions: Mapping[str, Exemption]
+    unreadable: Mapping[str, object]
+    """Exemptions that this version cannot read: their id, and the account that they name."""
 
     def mode(self, rule: str, now: datetime) -> Mode:
         """What `rule` may do at `now`: its own mode under the global ceiling."""
@@ -69,8 +71,9 @@ class InForce:
 def in_force(accepted: Accepted, rules: Iterable[AnyRule]) -> InForce:
     """The accepted settings, typed for these rules.
 
-    What this version of the code cannot read falls back to the default, which only reports: it
-    was accepted by another version and is judged anew by settings_guard within five minutes.
+    What this version of the code cannot read falls back to the default, which only reports, and an
+    exemption to holding back in its account: it was accepted by another version, and is judged
+    anew by settings_guard within five minutes.
     """
     typed: dict[str, RuleSettings] = {}
     for rule in rules:
@@ -79,12 +82,13 @@ def in_force(accepted: Accepted, rules: Iterable[AnyRule]) -> InForce:
         except SettingsError:
             typed[rule.id] = rule.settings()
     exemptions: dict[str, Exemption] = {}
+    unreadable: dict[str, object] = {}
     for name, value in accepted.exemptions.items():
         try:
             exemptions[name] = validated(name, Exemption, value)
         except SettingsError:
-            continue
-    return InForce(accepted=accepted, rules=typed, exemptions=exemptions)
+            unreadable[name] = value.get("account")
+    return InForce(accepted=accepted, rules=typed, exemptions=exemptions, unreadable=unreadable)
 
 
 def judge(
@@ -93,9 +97,9 @@ def judge(
     """Every finding that the rules have about the subjects, in the rules' order. Pure.
 
     A failed call (`errorCode`) changed nothing, so that nothing is found. Rules in mode off don't
-    judge.
+    judge; under a ceiling of off none does.
     """
-    if hint.error_code is not None:
+    if hint.error_code is not None or settings.accepted.settings.ceiling is Mode.OFF:
         return []
     subjects = tuple(subjects)
     evidence = Evidence(

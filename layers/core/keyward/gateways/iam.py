@@ -56,6 +56,17 @@ class IamGateway:
                     )
         return keys
 
+    def user_of_key(self, key_id: str) -> str | None:
+        """The name that the owner of an access key has now; None where the key is gone.
+
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html
+        """
+        try:
+            with translated(f"GetAccessKeyLastUsed of {key_id} in {self.account}"):
+                return self._client.get_access_key_last_used(AccessKeyId=key_id).get("UserName")
+        except NotFoundError:
+            return None
+
     def set_access_key(self, user_name: str, key_id: str, *, active: bool) -> None:
         """Makes the key active or inactive.
 
