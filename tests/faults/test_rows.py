@@ -780,6 +780,17 @@ def test_row_31_scp_that_denies_is_told_once_and_not_stormed(
     assert len(alerts(world)) == 1
 
 
+def test_row_31_scp_that_still_denies_the_next_attempt_is_not_told_again(world: World) -> None:
+    case = a_key(world)
+    world.fault = failing("UpdateAccessKey")
+    delivered(world, case["event"])
+    assert len(alerts(world)) == 1
+    again = {"UserName": USER, "AccessKeyId": case["keys"][0], "Status": "Active"}
+    delivered(world, *(world.event("UpdateAccessKey", again) for _ in range(3)))
+    assert states(world) == {"iam-access-key-created": State.FAILED}
+    assert alerts(world) == []
+
+
 def test_row_33_management_account_is_only_reported_on(world: World) -> None:
     world.do("CreateUser", UserName=USER, account=HUB)
     event = world.do("CreateAccessKey", UserName=USER, account=HUB)

@@ -106,7 +106,7 @@ def identified(
                     )
                     for containment in held
                     if (of := _contained_of(subject, containment, present)) is not None
-                    and not _is_half_done(containment, of, ledger)
+                    and not _never_held(containment, of, ledger)
                 ]
             case AccessKey() if user := present(subject.owner) or _renamed(subject, iam):
                 found.append(replace(subject, owner=user))
@@ -156,17 +156,17 @@ def _named_like(containment: Containment) -> Callable[[IamUser], IamUser | None]
     return named
 
 
-def _is_half_done(
+def _never_held(
     containment: Containment, of: IamUser | AccessKey | StaticCredential, ledger: "Ledger"
 ) -> bool:
-    """Whether a credential's own containment is still being made: nobody can have undone it yet.
+    """Whether a credential's own containment is still being made, or failed: nobody undid it.
 
-    The finding about the credential itself then finishes it.
+    The finding about the credential itself then sees to it.
     """
     if isinstance(of, IamUser) or containment.unique_id != of.unique_id:
         return False
     record = ledger.finding(containment.finding)
-    return record is not None and record.state is State.ACTING
+    return record is not None and record.state in {State.ACTING, State.FAILED}
 
 
 def _present(owner: IamUser, hint: Hint, iam: "IamGateway") -> IamUser | None:
