@@ -247,7 +247,7 @@ def folder_of(tmp_path: Path, files: dict[str, object]) -> Path:
 
 @pytest.mark.parametrize(
     ("ceiling", "mode", "expected"),
-    [("enforce", "enforce", "enforce"), ("report", "enforce", "report"), ("off", "report", "off")],
+    [("enforce", "enforce", "enforce"), ("report", "enforce", "report")],
 )
 def test_the_mode_is_the_effective_one(
     cli: Cli, tmp_path: Path, ceiling: str, mode: str, expected: str
@@ -418,3 +418,9 @@ def test_any_change_of_an_event_is_judged_or_named(
     (answer,) = answers(str(file), settings_of(None))
     assert "findings" in answer or set(answer) == {"line", "error"}
     json.dumps(answer).encode()
+
+
+def test_under_a_ceiling_of_off_nothing_is_found(cli: Cli, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {"settings.json": {"ceiling": "off"}})
+    (answer,) = cli.lines("explain", SAMPLES / SAMPLE, "--settings", folder)
+    assert answer["findings"] == []

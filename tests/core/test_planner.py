@@ -361,3 +361,14 @@ def test_quarantine_that_a_service_of_aws_attached_is_acted_on() -> None:
     plan = planned(policy, "iam-key-quarantined-by-aws", hint=a_hint(actor=actor, sweep=True))
     assert isinstance(plan.action, DeactivateAccessKeys)
     assert plan.action.key_ids is None
+
+
+def test_same_event_judged_by_a_state_read_before_the_act_must_look_again() -> None:
+    plan = planned(a_key())
+    acted = planner.finished(recorded(plan), State.ACTED, outcome="inactive", now=NOW)
+    stale = NOW + timedelta(seconds=1)
+    assert isinstance(planner.advance(acted, plan, now=stale, claim_seconds=CLAIM), Busy)
+    later = NOW + timedelta(seconds=CLAIM)
+    again = planner.advance(acted, plan, now=later, claim_seconds=CLAIM)
+    assert isinstance(again, FindingRecord)
+    assert (again.state, again.episode) == (State.ACTING, 2)

@@ -96,7 +96,7 @@ def test_finding_that_changes_while_it_is_told_stays_to_be_told(world: World) ->
     world.deliver(event)
     (stale,) = world.untold()
     world.iam().update_access_key(UserName="ci", AccessKeyId=key_id, Status="Active")
-    world.later(minutes=1)
+    world.later(minutes=5)
     world.deliver(event)
     world.ledger.told(stale)
     assert len(world.untold()) == 1

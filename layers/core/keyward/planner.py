@@ -226,7 +226,7 @@ class Busy:
     """Another worker's claim on the finding is alive: try again later."""
 
 
-def advance(  # noqa: C901, PLR0911 - a state each
+def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     old: FindingRecord | None,
     planned: Plan,
     *,
@@ -240,7 +240,9 @@ def advance(  # noqa: C901, PLR0911 - a state each
     never finished, which the ledger refuses to write until that release has ended. An act that a
     crash left half done is taken over with its own intent, unless it must not be done any more.
     What Keyward contained and is free again begins a new episode, too (of a user, `before` tells:
-    what there is now); and so does each later change that only people can put right.
+    what there is now); and so does each later change that only people can put right. But the same
+    event, delivered twice at once, may have been judged by a state that was read before the other's
+    act: it must look again.
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
@@ -261,7 +263,10 @@ def advance(  # noqa: C901, PLR0911 - a state each
         return _moved(old, State.ACTING, now=now, note="taken over", claim_seconds=claim_seconds)
     if old.state.closed:
         return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
-    if _came_back(old, planned, before) or _happened_again(old, planned):
+    came_back = _came_back(old, planned, before)
+    if came_back and same_event and now < old.last_seen + timedelta(seconds=claim_seconds):
+        return Busy()
+    if came_back or _happened_again(old, planned):
         return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
     if planned.action is not None and (
         old.state is State.OPEN or (old.state is State.FAILED and not same_event)
