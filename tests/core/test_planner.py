@@ -372,3 +372,14 @@ def test_same_event_judged_by_a_state_read_before_the_act_must_look_again() -> N
     again = planner.advance(acted, plan, now=later, claim_seconds=CLAIM)
     assert isinstance(again, FindingRecord)
     assert (again.state, again.episode) == (State.ACTING, 2)
+
+
+def test_key_made_in_the_very_second_in_which_the_rule_began_is_acted_on() -> None:
+    """IAM tells whole seconds, settings_guard parts of them."""
+    settings = in_mode()
+    began = BEGAN + timedelta(milliseconds=400)
+    accepted = settings.accepted.model_copy(
+        update={"enforcing_since": dict.fromkeys(settings.accepted.enforcing_since, began)}
+    )
+    key = replace(a_key(), since=BEGAN)
+    assert planned(key, settings=replace(settings, accepted=accepted)).action is not None

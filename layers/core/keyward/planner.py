@@ -160,7 +160,11 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
             return f"made by {who}"
         if settings.rules[finding.rule].existing != "enforce":
             began = settings.accepted.enforcing_since.get(finding.rule)
-            if began is None or subject.since is None or subject.since < began:
+            if (
+                began is None
+                or subject.since is None
+                or subject.since < began.replace(microsecond=0)
+            ):
                 return "existed before the rule began to enforce"
     for name, account in settings.unreadable.items():
         if account in {finding.account, None}:
