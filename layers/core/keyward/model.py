@@ -244,6 +244,15 @@ class Contained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDocument:
+    """An identity policy: `text` is the JSON as AWS has it, `name` what people call it."""
+
+    name: str
+    text: str
+    arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnResource:
     """Something that Keyward itself is made of, and that an event changed."""
 
