@@ -6,7 +6,7 @@ import pytest
 
 from keyward.errors import SettingsError
 from keyward.exemptions import Exemption
-from keyward.model import IamUser
+from keyward.model import IamUser, RootAccessKey, Subject
 from keyward.settings import validated
 from tests.builders import MEMBER, NOW, OTHER_MEMBER, OTHER_USER_ID, USER_ID
 
@@ -35,33 +35,33 @@ def a_user(*, account: str = MEMBER, name: str = "bob", user_id: str | None = US
 
 
 def test_the_user_is_covered() -> None:
-    assert an_exemption().covers(rule=RULE, user=a_user(), now=NOW)
+    assert an_exemption().covers(rule=RULE, subject=a_user(), now=NOW)
 
 
 @pytest.mark.parametrize(
-    "user",
+    "subject",
     [
         a_user(user_id=OTHER_USER_ID),
         a_user(user_id=None),
         a_user(account=OTHER_MEMBER),
-        None,
+        RootAccessKey(account="444455556666"),
     ],
     ids=["a name used again", "an unknown id", "another account", "no user"],
 )
-def test_anybody_else_is_not(user: IamUser | None) -> None:
-    assert not an_exemption().covers(rule=RULE, user=user, now=NOW)
+def test_anybody_else_is_not(subject: Subject) -> None:
+    assert not an_exemption().covers(rule=RULE, subject=subject, now=NOW)
 
 
 def test_another_rule_is_not_covered() -> None:
-    assert not an_exemption().covers(rule="iam-console-password-set", user=a_user(), now=NOW)
+    assert not an_exemption().covers(rule="iam-console-password-set", subject=a_user(), now=NOW)
 
 
 def test_it_ends_by_itself_at_its_end() -> None:
     exemption = an_exemption()
     assert exemption.covers(
-        rule=RULE, user=a_user(), now=exemption.until - timedelta(microseconds=1)
+        rule=RULE, subject=a_user(), now=exemption.until - timedelta(microseconds=1)
     )
-    assert not exemption.covers(rule=RULE, user=a_user(), now=exemption.until)
+    assert not exemption.covers(rule=RULE, subject=a_user(), now=exemption.until)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_pattern_matches_names_with_stars_only(
             an_exemption(**changes)
         return
     exemption = an_exemption(**changes)
-    assert exemption.covers(rule=RULE, user=a_user(name=name), now=NOW) is covered
+    assert exemption.covers(rule=RULE, subject=a_user(name=name), now=NOW) is covered
 
 
 @pytest.mark.parametrize("field", ["owner", "reason", "ticket", "until", "account", "rules"])

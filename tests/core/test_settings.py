@@ -108,7 +108,7 @@ def test_accepted_settings_survive_the_ledger() -> None:
 
 def test_protected_principal_without_user_id_or_arn_is_refused() -> None:
     value: dict[str, object] = {"protected": [{"account": "444455556666", "why": "break-glass"}]}
-    with pytest.raises(SettingsError, match="without either nobody is protected"):
+    with pytest.raises(SettingsError, match="without any nobody is protected"):
         validated("/keyward/settings", GlobalSettings, value)
 
 

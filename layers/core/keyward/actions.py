@@ -6,9 +6,15 @@ Actions are values that the ledger stores as they are: an intent, written before
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from keyward.model import CredentialKind
+from keyward.model import (
+    CredentialKind,
+    CustomerPolicy,
+    PermissionSetAttributes,
+    PolicyDocument,
+    PrincipalKind,
+)
 
 DENY_ALL_ARN = "arn:aws:iam::aws:policy/AWSDenyAll"
 """AWS's own deny-all policy: no member of the organization can edit it.
@@ -37,6 +43,11 @@ class Enforcement(StrEnum):
     DEACTIVATE_CREDENTIAL = "deactivate-credential"
     QUARANTINE_USER = "quarantine-user"
     REAPPLY = "re-apply"
+    REMOVE_ASSIGNMENT = "remove-assignment"
+    DETACH_POLICY = "detach-policy"
+    RESTORE_PERMISSION_SET = "restore-permission-set"
+    RECREATE_PERMISSION_SET = "recreate-permission-set"
+    PROVISION_PERMISSION_SET = "provision-permission-set"
 
 
 class _Value(BaseModel):
@@ -80,16 +91,143 @@ class QuarantineUser(_Value):
     marker: str
 
 
+class AssignmentTarget(_Value):
+    """The assignment that an action is about; all ids are compared before anything is written."""
+
+    account: str
+    instance_arn: str
+    permission_set_arn: str
+    permission_set_name: str
+    principal_kind: PrincipalKind
+    principal_id: str
+    principal_name: str | None = None
+
+
+class PermissionSetTarget(_Value):
+    """The permission set that an action is about; `arn` is None where it has to be made first.
+
+    `account` is the management account's: Identity Center lives there.
+    """
+
+    account: str
+    instance_arn: str
+    arn: str | None
+    permission_set_name: str
+
+
+class RemoveAssignment(_Value):
+    """Take one assignment away; `deny_sessions`: and deny what sessions begun before could do.
+
+    `session_seconds` is how long such a session lives at most.
+    """
+
+    name: Literal["remove-assignment"] = "remove-assignment"
+    target: AssignmentTarget
+    session_seconds: int
+    deny_sessions: bool = False
+
+
+class DetachPolicy(_Value):
+    """Take one policy off a permission set: managed (`arn`), customer managed, or inline.
+
+    An inline policy's `name` is "inline policy".
+    """
+
+    name: Literal["detach-policy"] = "detach-policy"
+    target: PermissionSetTarget
+    policy: PolicyDocument | CustomerPolicy
+
+
+class RestorePermissionSet(_Value):
+    """Make a permission set what is wanted of it, in every account that has it."""
+
+    name: Literal["restore-permission-set"] = "restore-permission-set"
+    target: PermissionSetTarget
+    wanted: PermissionSetAttributes
+
+
+class RecreatePermissionSet(_Value):
+    """Make a permission set that is gone again, with the assignments to groups that it had.
+
+    `assignments` is None until they were looked for; they name the set by the ARN that it had.
+    """
+
+    name: Literal["recreate-permission-set"] = "recreate-permission-set"
+    target: PermissionSetTarget
+    wanted: PermissionSetAttributes
+    former_arn: str | None = None
+    assignments: tuple[AssignmentTarget, ...] | None = None
+
+
+class ProvisionPermissionSet(_Value):
+    """Bring the permission set as it is into the accounts that hold an older version of it."""
+
+    name: Literal["provision-permission-set"] = "provision-permission-set"
+    target: PermissionSetTarget
+
+
+IamAction = DeactivateAccessKeys | DeactivateCredential | QuarantineUser
+"""What is done to IAM users. It holds until it is released, and is put back where it is undone."""
+
+IdentityCenterAction = (
+    RemoveAssignment
+    | DetachPolicy
+    | RestorePermissionSet
+    | RecreatePermissionSet
+    | ProvisionPermissionSet
+)
+"""What is done in Identity Center: asynchronous, and once for each episode of a finding."""
+
 type Action = Annotated[
-    DeactivateAccessKeys | DeactivateCredential | QuarantineUser, Field(discriminator="name")
+    DeactivateAccessKeys
+    | DeactivateCredential
+    | QuarantineUser
+    | RemoveAssignment
+    | DetachPolicy
+    | RestorePermissionSet
+    | RecreatePermissionSet
+    | ProvisionPermissionSet,
+    Field(discriminator="name"),
 ]
+
+
+class RequestKind(StrEnum):
+    """What Identity Center does asynchronously."""
+
+    ASSIGNMENT_CREATION = "assignment-creation"
+    ASSIGNMENT_DELETION = "assignment-deletion"
+    PROVISIONING = "provisioning"
+
+
+class Request(_Value):
+    """A request that Identity Center took on: `about` says whose, where several are under way."""
+
+    kind: RequestKind
+    id: str
+    about: str = ""
+
+
+class Pending(_Value):
+    """An act, or its undoing, that waits for Identity Center; looked at again by a later message.
+
+    `looks` counts the looks so far, `failures` the requests that AWS began and did not finish.
+    `stage` says, in words, what it waits for. `arn` is that of a permission set made on the way.
+    """
+
+    requests: tuple[Request, ...] = ()
+    since: AwareDatetime
+    looks: int = 0
+    failures: int = 0
+    stage: str
+    arn: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Before(_Value):
     """What was there before the act: all that an undo needs.
 
     `statuses` maps ids of keys and credentials to whether they were active; `marker` is the value
-    that the marker tag had, None where there was none.
+    that the marker tag had, None where there was none; `attributes` are a permission set's.
     """
 
     statuses: dict[str, bool] = Field(default_factory=dict)
@@ -97,3 +235,4 @@ class Before(_Value):
     in_group: bool = False
     boundary_arn: str | None = None
     marker: str | None = None
+    attributes: PermissionSetAttributes | None = None

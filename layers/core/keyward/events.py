@@ -9,8 +9,9 @@ Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-ev
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Never
+from typing import Annotated, Any, Literal, Never
 
 from pydantic import (
     AwareDatetime,
@@ -52,6 +53,10 @@ class _SessionContext(_Lenient):
     sessionIssuer: _Issuer | None = None  # noqa: N815 - CloudTrail's name
 
 
+class _OnBehalfOf(_Lenient):
+    userId: str | None = None  # noqa: N815 - CloudTrail's name
+
+
 class _UserIdentity(_Lenient):
     type: str | None = None
     arn: str | None = None
@@ -60,6 +65,7 @@ class _UserIdentity(_Lenient):
     userName: str | None = None  # noqa: N815 - CloudTrail's name
     invokedBy: str | None = None  # noqa: N815 - CloudTrail's name
     sessionContext: _SessionContext | None = None  # noqa: N815 - CloudTrail's name
+    onBehalfOf: _OnBehalfOf | None = None  # noqa: N815 - CloudTrail's name
 
 
 class _Record(_Lenient):
@@ -75,12 +81,68 @@ class _Record(_Lenient):
     errorCode: str | None = None  # noqa: N815 - CloudTrail's name
     requestParameters: dict[str, Any] | None = None  # noqa: N815 - CloudTrail's name
     responseElements: dict[str, Any] | None = None  # noqa: N815 - CloudTrail's name
+    additionalEventData: dict[str, Any] | None = None  # noqa: N815 - CloudTrail's name
+    serviceEventDetails: dict[str, Any] | None = None  # noqa: N815 - CloudTrail's name
 
 
 class _Envelope(_Lenient):
     account: AccountIdText
     source: str = Field(min_length=1)
     detail: _Record
+
+
+class _FollowMessage(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    keyward: Literal["follow"]
+    finding: str = Field(pattern=r"^[0-9a-f]{20}$")
+
+
+class _CheckMessage(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    keyward: Literal["check"]
+    id: Name = Field(max_length=128)
+    account: AccountIdText
+    region: Name = Field(max_length=64)
+    time: AwareDatetime
+    why: Name = Field(max_length=64)
+    parameters: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follow:
+    """Keyward's word to itself: look how far the act on this finding is."""
+
+    finding: str
+
+
+KEYWARD = "keyward"
+"""The event source of hints that Keyward gives itself."""
+
+
+def message(raw: object) -> Hint | Follow:
+    """What a queue brings: an event, or Keyward's own word to itself. Raises EventError.
+
+    Whoever can send such a word gains nothing: it only makes Keyward look at what is.
+    """
+    if not isinstance(raw, Mapping) or "keyward" not in raw:
+        return parse(raw)
+    if raw["keyward"] == "follow":
+        return Follow(finding=_read(_FollowMessage, raw).finding)
+    check = _read(_CheckMessage, raw)
+    return Hint(
+        event_id=check.id,
+        event_source=KEYWARD,
+        event_name=check.why,
+        time=check.time.astimezone(UTC),
+        account=check.account,
+        region=check.region,
+        actor=Actor(type="Keyward", invoked_by="Keyward"),
+        parameters=dict(check.parameters),
+        response={},
+        origin="sweep",
+    )
 
 
 def loads(text: str | bytes) -> object:
@@ -177,10 +239,13 @@ def _hint(record: _Record, account: str) -> Hint:
             invoked_by=identity.invokedBy,
             source_ip=record.sourceIPAddress,
             user_agent=record.userAgent,
+            on_behalf_of=identity.onBehalfOf.userId if identity.onBehalfOf else None,
         ),
         error_code=record.errorCode,
         parameters=record.requestParameters or {},
         response=record.responseElements or {},
+        additional=record.additionalEventData or {},
+        details=record.serviceEventDetails or {},
     )
 
 

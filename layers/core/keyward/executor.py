@@ -1,11 +1,13 @@
 """Carries out actions, and their undoing: act, read back, and only then say that it is done.
 
 Every step is harmless when it is done already, so that a second pass finishes what a crash left.
+What Identity Center does asynchronously is in converging.py.
 """
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
-from keyward import facts
+from keyward import converging
 from keyward.actions import (
     DENY_ALL_ARN,
     MARKER_TAG,
@@ -14,11 +16,16 @@ from keyward.actions import (
     Before,
     DeactivateAccessKeys,
     DeactivateCredential,
+    IamAction,
+    Pending,
     QuarantineUser,
+    RecreatePermissionSet,
 )
 from keyward.errors import GatewayError, NotFoundError
+from keyward.facts import iam as iam_facts
 from keyward.gateways.iam import IamGateway
-from keyward.model import IamUser
+from keyward.gateways.reach import Reach
+from keyward.model import IamUser, PermissionSet, Subject
 
 PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0)
 """Waits between reading back: IAM is eventually consistent, with no stated bound.
@@ -33,11 +40,69 @@ class CannotContainError(GatewayError):
     """No rung of the ladder holds: the user is not contained. A human must act."""
 
 
-def look(action: Action, *, user: IamUser, iam: IamGateway) -> tuple[Action, Before]:
-    """What an undo will need, read before the act; and the action, with its keys named.
+def look(action: Action, *, subject: Subject, reach: Reach) -> tuple[Action, Before]:
+    """What an undo will need, read before the act; and the action, with its objects named.
 
     Raises GatewayError.
     """
+    match action:
+        case DeactivateAccessKeys() | DeactivateCredential() | QuarantineUser():
+            if subject.owner is None:
+                message = f"{subject.label} belongs to no IAM user"
+                raise GatewayError(message, code="NoOwner")
+            return _look_at_user(action, user=subject.owner, iam=reach.iam())
+        case RecreatePermissionSet(assignments=None, target=target, former_arn=former_arn):
+            had = reach.trail().groups_removed(former_arn, target) if former_arn else ()
+            return action.model_copy(update={"assignments": had}), Before()
+        case _:
+            attributes = subject.attributes if isinstance(subject, PermissionSet) else None
+            return action, Before(attributes=attributes)
+
+
+def carry_out(  # noqa: PLR0913 - all of it by name
+    action: Action,
+    *,
+    before: Before,
+    pending: Pending | None,
+    reach: Reach,
+    sleep: Sleep,
+    now: datetime,
+) -> str | Pending:
+    """Does it, reads back, and says in words what is now so; or what it waits for.
+
+    Raises NotFoundError when the object is gone, CannotContainError when no rung holds, and
+    GatewayError: retryable too where AWS doesn't show the effect yet.
+    """
+    match action:
+        case DeactivateAccessKeys() | DeactivateCredential() | QuarantineUser():
+            return _contain(action, before=before, iam=reach.iam(), sleep=sleep)
+        case _:
+            center = reach.identity_center()
+            return converging.carry_out(
+                action, before=before, pending=pending, center=center, now=now
+            )
+
+
+def _contain(action: IamAction, *, before: Before, iam: IamGateway, sleep: Sleep) -> str:
+    target = action.target
+    match action:
+        case DeactivateAccessKeys():
+            ids = action.key_ids or ()
+            gone = _deactivate(ids, target.user_name, iam)
+            if ids and gone == set(ids):
+                message = f"access key {', '.join(ids)} in {iam.account} is gone"
+                raise NotFoundError(message, code="NoSuchEntity")
+            done = f"access key {', '.join(id_ for id_ in ids if id_ not in gone)} is inactive"
+        case DeactivateCredential():
+            iam.set_credential(target.user_name, action.kind, action.credential_id, active=False)
+            done = f"{action.kind} {action.credential_id} is inactive"
+        case QuarantineUser():
+            done = _quarantine(action, before=before, iam=iam)
+    _verify(action, iam=iam, sleep=sleep)
+    return done
+
+
+def _look_at_user(action: IamAction, *, user: IamUser, iam: IamGateway) -> tuple[IamAction, Before]:
     match action:
         case DeactivateAccessKeys(key_ids=None):
             statuses = {key_id: key.active for key_id, key in iam.access_keys(user).items()}
@@ -62,44 +127,22 @@ def look(action: Action, *, user: IamUser, iam: IamGateway) -> tuple[Action, Bef
             )
 
 
-def carry_out(action: Action, *, before: Before, iam: IamGateway, sleep: Sleep) -> str:
-    """Does it, reads back, and says in words what is now so.
-
-    Raises NotFoundError when the object is gone, CannotContainError when no rung holds, and
-    GatewayError: retryable too where AWS doesn't show the effect yet.
-    """
-    target = action.target
-    match action:
-        case DeactivateAccessKeys():
-            ids = action.key_ids or ()
-            gone = _deactivate(ids, target.user_name, iam)
-            if ids and gone == set(ids):
-                message = f"access key {', '.join(ids)} in {iam.account} is gone"
-                raise NotFoundError(message, code="NoSuchEntity")
-            done = f"access key {', '.join(id_ for id_ in ids if id_ not in gone)} is inactive"
-        case DeactivateCredential():
-            iam.set_credential(target.user_name, action.kind, action.credential_id, active=False)
-            done = f"{action.kind} {action.credential_id} is inactive"
-        case QuarantineUser():
-            done = _quarantine(action, before=before, iam=iam)
-    _verify(action, iam=iam, sleep=sleep)
-    return done
-
-
-def look_again(action: Action, before: Before, iam: IamGateway) -> Before:
+def look_again(action: Action, before: Before, reach: Reach) -> Before:
     """What there is before an act is taken over: what came since the first look is acted on, too.
 
     For the act only: an undo needs what was there before the first. Raises NotFoundError where the
     name belongs to another user by now; GatewayError.
     """
-    target = action.target
+    if not isinstance(action, IamAction):
+        return before
+    target, iam = action.target, reach.iam()
     user = iam.user(target.user_name)
     if user.user_id != target.user_id:
         message = f"IAM user {target.user_name} in {iam.account} is another user by now"
         raise NotFoundError(message, code="OtherUser")
     if not isinstance(action, QuarantineUser):
         return before
-    _, now = look(action, user=user, iam=iam)
+    _, now = _look_at_user(action, user=user, iam=iam)
     return now
 
 
@@ -195,8 +238,8 @@ def _deactivate(key_ids: Iterable[str], name: str, iam: IamGateway) -> set[str]:
     return gone
 
 
-def _verify(action: Action, *, iam: IamGateway, sleep: Sleep) -> None:
-    lacks = _until_nothing(lambda: facts.lacking(action, iam), sleep)
+def _verify(action: IamAction, *, iam: IamGateway, sleep: Sleep) -> None:
+    lacks = _until_nothing(lambda: iam_facts.lacking(action, iam), sleep)
     if lacks:
         message = f"{action.name} in {iam.account} is not verified: {'; '.join(lacks)}"
         raise GatewayError(message, code="NotVerified", retryable=True)
@@ -213,22 +256,34 @@ def _until_nothing(look_again: Callable[[], tuple[str, ...]], sleep: Sleep) -> t
     return lacks
 
 
-def undo(action: Action, *, before: Before, iam: IamGateway, sleep: Sleep) -> list[str]:
+def undo(  # noqa: PLR0913 - all of it by name
+    action: Action,
+    *,
+    before: Before,
+    pending: Pending | None,
+    reach: Reach,
+    sleep: Sleep,
+    now: datetime,
+) -> list[str] | Pending:
     """Puts back exactly what was there before, reads back, and says in words what was restored.
 
-    What is gone meanwhile stays gone. What was inactive before stays inactive. Raises GatewayError:
-    retryable where AWS doesn't show the effect yet, NotFoundError where no user of this name is the
-    contained one.
+    What is gone meanwhile stays gone. What was inactive before stays inactive. What Identity Center
+    has not finished comes back as Pending. Raises GatewayError: retryable where AWS doesn't show
+    the effect yet, NotFoundError where no user of this name is the contained one.
     """
+    if not isinstance(action, IamAction):
+        center = reach.identity_center()
+        return converging.undo(action, before=before, pending=pending, center=center, now=now)
+    iam = reach.iam()
     restored = _put_back(action, before=before, iam=iam)
-    lacks = _until_nothing(lambda: facts.not_restored(action, before, iam), sleep)
+    lacks = _until_nothing(lambda: iam_facts.not_restored(action, before, iam), sleep)
     if lacks:
         message = f"release in {iam.account} is not verified: {'; '.join(lacks)}"
         raise GatewayError(message, code="NotVerified", retryable=True)
     return restored
 
 
-def _put_back(action: Action, *, before: Before, iam: IamGateway) -> list[str]:
+def _put_back(action: IamAction, *, before: Before, iam: IamGateway) -> list[str]:
     name = action.target.user_name
     restored: list[str] = []
     user = iam.user(name)

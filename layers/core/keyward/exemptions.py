@@ -6,14 +6,14 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from keyward.model import IamUser
+from keyward.model import Subject
 from keyward.settings import AccountIdText, RuleId, Setting
 
 Text = Annotated[str, StringConstraints(min_length=3, max_length=200, strip_whitespace=True)]
 
 
 class Exemption(Setting):
-    """/keyward/exemptions/<id>: these rules leave this IAM user alone until then."""
+    """/keyward/exemptions/<id>: these rules leave this subject alone until then."""
 
     owner: Text = Field(
         description="The person or team who answers for it, for example an address."
@@ -21,7 +21,9 @@ class Exemption(Setting):
     reason: Text = Field(description="Why it is needed.")
     ticket: Text = Field(description="Where it was agreed.")
     until: AwareDatetime = Field(description="When it ends, with a time zone. Cannot be left out.")
-    account: AccountIdText = Field(description="The account that the IAM user lives in.")
+    account: AccountIdText = Field(
+        description="The account that the subject lives in, or that an assignment opens."
+    )
     user_id: str | None = Field(
         default=None, pattern=r"^AIDA[A-Z0-9]+$", description="The user's unique id (AIDA...)."
     )
@@ -32,6 +34,12 @@ class Exemption(Setting):
         pattern=r"^[\w+=,.@*-]+$",
         description="Instead of user_id: a user name with * for any run of characters.",
     )
+    unique_id: str | None = Field(
+        default=None,
+        min_length=3,
+        max_length=400,
+        description="Instead of both, for what is no IAM user: the subject's unique id, exact.",
+    )
     signed_by: Text | None = Field(
         default=None, description="Who signed for the pattern; needed with user_pattern."
     )
@@ -41,19 +49,21 @@ class Exemption(Setting):
 
     @model_validator(mode="after")
     def _names_somebody(self) -> Self:
-        if (self.user_id is None) == (self.user_pattern is None):
-            message = "give exactly one of user_id and user_pattern"
+        if [self.user_id, self.user_pattern, self.unique_id].count(None) != 2:  # noqa: PLR2004 - of 3
+            message = "give exactly one of user_id, user_pattern and unique_id"
             raise ValueError(message)
         if self.user_pattern is not None and self.signed_by is None:
             message = "user_pattern needs signed_by: somebody must answer for whom it matches"
             raise ValueError(message)
         return self
 
-    def covers(self, *, rule: str, user: IamUser | None, now: datetime) -> bool:
-        """Whether it exempts `user` from `rule` at `now`. A name alone never matches a user_id."""
-        if user is None or now >= self.until or rule not in self.rules:
+    def covers(self, *, rule: str, subject: Subject, now: datetime) -> bool:
+        """Whether it exempts `subject` from `rule` at `now`. A name alone never matches an id."""
+        if now >= self.until or rule not in self.rules or subject.account != self.account:
             return False
-        if user.account != self.account:
+        if self.unique_id is not None:
+            return subject.owner is None and subject.unique_id == self.unique_id
+        if (user := subject.owner) is None:
             return False
         if self.user_id is not None:
             return user.user_id == self.user_id

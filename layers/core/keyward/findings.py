@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from keyward.actions import Action, Before, Enforcement
-from keyward.model import AccountId, Actor, Subject
+from keyward.actions import Action, Before, Enforcement, Pending, Target
+from keyward.model import AccountId, Actor, PermissionSetAttributes, Subject
 
 
 class Severity(StrEnum):
@@ -51,12 +51,19 @@ class State(StrEnum):
 class Reason:
     """Why a rule objects. `code` is stable and part of the finding's key; `text` is for people.
 
-    `severity` overrides the rule's where the circumstances make it worse.
+    `severity` overrides the rule's where the circumstances make it worse. `details` are lines to be
+    read below the text, such as a diff. `maybe`: the event alone can't tell, the state must; that
+    it is not so is then no news, and the code is the same either way. `report_only`: nothing is to
+    be done about it, whatever the rule's mode.
     """
 
     code: str
     text: str
     severity: Severity | None = None
+    details: tuple[str, ...] = ()
+    maybe: bool = False
+    report_only: bool = False
+    wanted: PermissionSetAttributes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +143,8 @@ class FindingRecord(BaseModel):
 
     `version` grows with each write. `claim_until` ends the claim of a worker that died.
     `untold` is when the last change that people must hear of happened, None once it was told.
-    `held` says why nothing was done although the rule asks for it. `action` is the intent.
+    `held` says why nothing was done although the rule asks for it. `action` is the intent,
+    `pending` what it waits for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -157,6 +165,7 @@ class FindingRecord(BaseModel):
     user_name: str | None = None
     user_arn: str | None = None
     reason: str
+    details: tuple[str, ...] = ()
     fix: str
     enforcement: Enforcement
     evidence: RecordedEvidence
@@ -164,6 +173,7 @@ class FindingRecord(BaseModel):
     first_seen: AwareDatetime
     last_seen: AwareDatetime
     action: Action | None = None
+    pending: Pending | None = None
     claim_until: AwareDatetime | None = None
     exempt_by: str | None = None
     held: str | None = None
@@ -171,6 +181,15 @@ class FindingRecord(BaseModel):
     settings_version: int = 0
     untold: AwareDatetime | None = None
     history: tuple[Moment, ...] = ()
+
+    @property
+    def held_as(self) -> str:
+        """By which id the ledger holds what was done, and knows it as released.
+
+        Of a permission set it is the finding alone: whoever releases one change lets no other pass.
+        """
+        is_set = self.subject_kind == "PermissionSet"
+        return f"{self.unique_id}#{self.key}" if is_set else self.unique_id
 
 
 class Containment(BaseModel):
@@ -188,6 +207,11 @@ class Containment(BaseModel):
     action: Action
     before: Before
     contained_at: AwareDatetime
+
+    @property
+    def user(self) -> Target | None:
+        """The IAM user who is contained; None where Keyward did something else."""
+        return self.action.target if isinstance(self.action.target, Target) else None
 
 
 class Notice(BaseModel):

@@ -21,7 +21,7 @@ from itertools import batched
 from pydantic import BaseModel, ValidationError
 
 from keyward import planner
-from keyward.actions import Action, Before
+from keyward.actions import Action, Before, IamAction
 from keyward.errors import GatewayError
 from keyward.findings import Containment, FindingRecord, Notice, State
 from keyward.gateways.dynamodb import DynamoDbGateway, Item, RefusedError, Write
@@ -85,7 +85,7 @@ class Ledger:
     def settle(self, planned: Plan, *, why: str, now: datetime) -> Begun:
         """Records that the present state doesn't bear a suspicion out, and why."""
         finding = planned.finding
-        is_known = isinstance(finding.subject, Contained)
+        is_known = isinstance(finding.subject, Contained) or finding.reason.maybe
         return self._advance(
             planned,
             lambda old, wanted: planner.settle(
@@ -146,13 +146,14 @@ class Ledger:
         takes_over = old is not None and old.state is State.ACTING
         if record.state is State.ACTING and record.action is not None and takes_over:
             writes.append(
-                _not_released(record.account, record.unique_id, now=now)
+                _not_released(record.account, record.held_as, now=now)
                 if before is None
                 else _contain(_containment(record, record.action, before, now=now), now=now)
             )
         elif record.state is State.ACTING and record.action is not None:
             containment = _containment(record, record.action, before or Before(), now=now)
-            writes.append(_contain(containment, now=now))
+            once = not isinstance(record.action, IamAction)
+            writes.append(_contain(containment, now=now, anew=once))
             if planned.spend is not None:
                 spend = planned.spend
                 for scope, limit in (
@@ -168,7 +169,7 @@ class Ledger:
                         )
                     )
         elif not takes_over:
-            writes.append(_not_released(record.account, record.unique_id, now=now))
+            writes.append(_not_released(record.account, record.held_as, now=now))
         return writes
 
     def finish(self, record: FindingRecord, *, replacing: FindingRecord) -> None:
@@ -417,7 +418,7 @@ def _containment(
 ) -> Containment:
     return Containment(
         account=record.account,
-        unique_id=record.unique_id,
+        unique_id=record.held_as,
         finding=record.key,
         action=action,
         before=before,
@@ -425,14 +426,14 @@ def _containment(
     )
 
 
-def _contain(containment: Containment, *, now: datetime) -> Write:
-    """Keeps the first `before` of a subject; refused while a release holds."""
+def _contain(containment: Containment, *, now: datetime, anew: bool = False) -> Write:
+    """Keeps the first `before` of a subject, `anew` this one; refused while a release holds."""
+    kept = "doc = if_not_exists(doc, :doc), finding = if_not_exists(finding, :f)"
     return {
         "Update": {
             "Key": _key(f"subject#{containment.account}", containment.unique_id),
             "UpdateExpression": (
-                "SET doc = if_not_exists(doc, :doc), finding = if_not_exists(finding, :f) "
-                "ADD findings :fs"
+                f"SET {'doc = :doc, finding = :f' if anew else kept} ADD findings :fs"
             ),
             "ConditionExpression": (
                 "attribute_not_exists(released_until) OR released_until <= :now"

@@ -4,7 +4,7 @@ A field that is None is not known. Nothing here reads a clock, an environment or
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -17,7 +17,8 @@ AccountId = str
 class Actor:
     """Who made the call that an event reports, as CloudTrail's userIdentity has it.
 
-    `issuer_arn` is the role's ARN, path included, for assumed roles; None otherwise.
+    `issuer_arn` is the role's ARN, path included, for assumed roles; None otherwise. `on_behalf_of`
+    is the id of the Identity Center user who acts, where CloudTrail tells it.
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
     """
 
@@ -30,6 +31,7 @@ class Actor:
     invoked_by: str | None = None
     source_ip: str | None = None
     user_agent: str | None = None
+    on_behalf_of: str | None = None
 
     @property
     def label(self) -> str:
@@ -278,7 +280,319 @@ class OwnResource:
         return
 
 
-type Subject = (
+class PrincipalKind(StrEnum):
+    """What an Identity Center principal is, in the API's own words."""
+
+    USER = "USER"
+    GROUP = "GROUP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerPolicy:
+    """A customer managed policy by name and path: each account has one of its own, or none.
+
+    Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/howtocmp.html
+    """
+
+    name: str
+    path: str = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """The permissions boundary of a permission set: one of the two."""
+
+    managed_policy_arn: str | None = None
+    customer_policy: CustomerPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionSetAttributes:
+    """All that a permission set is, but for its name and ARN: as AWS has it, or as wanted.
+
+    `inline_policy` is JSON text. Policies and tags are in no order of their own.
+    """
+
+    description: str | None = None
+    session_seconds: int = 3600
+    relay_state: str | None = None
+    managed_policies: tuple[str, ...] = ()
+    customer_policies: tuple[CustomerPolicy, ...] = ()
+    inline_policy: str | None = None
+    boundary: Boundary | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+type Catalogue = Mapping[str, PermissionSetAttributes]
+"""The permission sets that the owners wrote down, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionSet:
+    """A permission set of Identity Center. It lives in the management account.
+
+    `arn` and `name` are None where only the other is known; `attributes` and `accounts` (where it
+    is provisioned) where they were not read. `stale_accounts` hold an older version. `claimed` has
+    what an event says of the attributes, nothing else; `added` is the policy that it put on.
+    `catalogue` is the owners'. `former_arn` is what a set that is gone was known by.
+    """
+
+    account: AccountId
+    instance_arn: str | None = None
+    arn: str | None = None
+    name: str | None = None
+    exists: bool = True
+    attributes: PermissionSetAttributes | None = None
+    claimed: Mapping[str, object] = field(default_factory=dict)
+    added: "PolicyDocument | CustomerPolicy | None" = None
+    documents: "tuple[PolicyDocument, ...] | None" = None
+    accounts: tuple[AccountId, ...] | None = None
+    stale_accounts: tuple[AccountId, ...] = ()
+    catalogue: Catalogue = field(default_factory=dict)
+    number_of_sets: int | None = None
+    former_arn: str | None = None
+    since: datetime | None = None
+
+    @property
+    def wanted(self) -> PermissionSetAttributes | None:
+        """What the catalogue says of it; None where it says nothing, or the name is not known."""
+        return self.catalogue.get(self.name) if self.name is not None else None
+
+    @property
+    def may_be_listed(self) -> bool:
+        """Whether the catalogue names it, or may: of many events only the ARN is known."""
+        return self.name in self.catalogue if self.name is not None else bool(self.catalogue)
+
+    @property
+    def unique_id(self) -> str | None:
+        """The ARN; the name where there is none (any more): no two sets have the same."""
+        return self.arn or (self.name and f"permission-set/{self.name}")
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"permission set {self.name or self.arn}"
+
+    @property
+    def owner(self) -> None:
+        """No IAM user."""
+        return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountAssignment:
+    """A user or group of Identity Center holds a permission set in an account.
+
+    `permission_set` and `principal_name` are None where they were not read; `parents` are the ids
+    of the account's OUs and root, from the nearest up, None where not read.
+    """
+
+    account: AccountId
+    permission_set_arn: str
+    principal_kind: PrincipalKind
+    principal_id: str
+    instance_arn: str | None = None
+    permission_set: PermissionSet | None = None
+    principal_name: str | None = None
+    parents: tuple[str, ...] | None = None
+    since: datetime | None = None
+
+    @property
+    def unique_id(self) -> str | None:
+        """Permission set and principal: an account has an assignment of the two at most once."""
+        return f"{self.permission_set_arn}/{self.principal_kind}/{self.principal_id}"
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        name = self.permission_set and self.permission_set.name
+        who = self.principal_name or self.principal_id
+        return (
+            f"assignment of permission set {name or self.permission_set_arn} "
+            f"to {self.principal_kind.lower()} {who}"
+        )
+
+    @property
+    def owner(self) -> None:
+        """No IAM user."""
+        return
+
+
+class Part(StrEnum):
+    """The parts of Identity Center of which no API shows what was: the change is all there is."""
+
+    IDENTITY_SOURCE = "identity source"
+    IDP_CERTIFICATE = "certificate of the identity provider"
+    SCIM_TOKEN = "SCIM token"  # noqa: S105 - what it is called
+    MFA_SETTINGS = "MFA settings"
+    MFA_DEVICE = "MFA device"
+    ACCESS_CONTROL_ATTRIBUTES = "attributes for access control"
+    DELEGATED_ADMINISTRATOR = "delegated administrator"
+    INSTANCE = "instance"
+    ENTITLEMENT = "entitlement of account access manager"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityCenterChange:
+    """Something about who may sign in, or get in, that an event changed.
+
+    `name` says which one of its kind; `change` is the call; `values` what the event tells of it.
+    """
+
+    account: AccountId
+    part: Part
+    name: str
+    change: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+
+    @property
+    def unique_id(self) -> str | None:
+        """Part and name."""
+        return f"{self.part}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"Identity Center's {self.part} {self.name}".rstrip()
+
+    @property
+    def owner(self) -> None:
+        """No IAM user."""
+        return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """Somebody completed signing in to Identity Center, with these factors (PASSWORD, TOTP, ...).
+
+    `name` is known only where CloudTrail still tells it. Source:
+    https://docs.aws.amazon.com/singlesignon/latest/userguide/understanding-sign-in-events.html
+    """
+
+    account: AccountId
+    user_id: str
+    factors: tuple[str, ...]
+    name: str | None = None
+    since: datetime | None = None
+
+    @property
+    def unique_id(self) -> str | None:
+        """The user's id: how often somebody signs in so is counted, not told anew."""
+        return self.user_id
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"sign-in of Identity Center user {self.name or self.user_id}"
+
+    @property
+    def owner(self) -> None:
+        """No IAM user."""
+        return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryIdentity:
+    """A user or group that somebody made or changed in Identity Center's own directory.
+
+    `via` tells by which of the three ways: an external identity provider uses SCIM. Names are
+    masked in events and None until they are read.
+    """
+
+    account: AccountId
+    kind: PrincipalKind
+    identity_id: str
+    via: Literal["console", "api", "scim"]
+    change: str
+    identity_store_id: str | None = None
+    name: str | None = None
+    since: datetime | None = None
+
+    @property
+    def unique_id(self) -> str | None:
+        """The identity store's own id."""
+        return self.identity_id
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"Identity Center {self.kind.lower()} {self.name or self.identity_id}"
+
+    @property
+    def owner(self) -> None:
+        """No IAM user."""
+        return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMembership:
+    """Somebody was put into a group of Identity Center.
+
+    `member_id` is None where SCIM masks it. `present` tells whether it is so now; None: not read.
+    """
+
+    account: AccountId
+    group_id: str
+    via: Literal["console", "api", "scim"]
+    member_id: str | None = None
+    identity_store_id: str | None = None
+    group_name: str | None = None
+    member_name: str | None = None
+    since: datetime | None = None
+
+    @property
+    def unique_id(self) -> str | None:
+        """Group and member: a group has a member at most once."""
+        return f"{self.group_id}/{self.member_id or 'member unknown'}"
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        member = self.member_name or self.member_id or "somebody (masked by SCIM)"
+        return f"membership of {member} in Identity Center group {self.group_name or self.group_id}"
+
+    @property
+    def owner(self) -> None:
+        """No IAM user."""
+        return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IamPrincipal:
+    """An IAM user, role or group with the policies that it has; None where they were not read.
+
+    `added` is the policy that an event gave it, as far as the event tells.
+    """
+
+    account: AccountId
+    kind: Literal["user", "role", "group"]
+    name: str
+    principal_id: str | None = None
+    arn: str | None = None
+    policies: tuple[PolicyDocument, ...] | None = None
+    boundary: PolicyDocument | None = None
+    added: PolicyDocument | None = None
+    user: IamUser | None = None
+    since: datetime | None = None
+
+    @property
+    def unique_id(self) -> str | None:
+        """AIDA..., AROA..., AGPA...: never used again."""
+        return self.principal_id
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"IAM {self.kind} {self.name}"
+
+    @property
+    def owner(self) -> IamUser | None:
+        """The user itself; roles and groups have none."""
+        return self.user
+
+
+OfIam = (
     IamUser
     | AccessKey
     | ConsolePassword
@@ -286,8 +600,17 @@ type Subject = (
     | UserPolicy
     | RootAccessKey
     | Contained
-    | OwnResource
+    | IamPrincipal
 )
+"""Subjects that IAM shows, in the account of the event."""
+
+OfIdentityCenter = PermissionSet | AccountAssignment | DirectoryIdentity | GroupMembership
+"""Subjects that Identity Center's APIs show."""
+
+EventOnly = OwnResource | IdentityCenterChange | SignIn
+"""Subjects that no API shows: the event is all there is, and nothing is read again."""
+
+type Subject = OfIam | OfIdentityCenter | EventOnly
 """What a rule can be about. `account`, `unique_id`, `since`, `label`, `owner` are on each."""
 
 
@@ -295,8 +618,9 @@ type Subject = (
 class Hint:
     """Something that may have happened: who, when, where, and whom to look at. Never believed.
 
-    `account` is the envelope's, and agrees with the record's. `parameters` and `response` are
-    CloudTrail's requestParameters and responseElements, {} where absent.
+    `account` is the envelope's, and agrees with the record's. `parameters`, `response`,
+    `additional` and `details` are CloudTrail's requestParameters, responseElements,
+    additionalEventData and serviceEventDetails, {} where absent.
     """
 
     event_id: str
@@ -309,4 +633,6 @@ class Hint:
     error_code: str | None = None
     parameters: Mapping[str, object]
     response: Mapping[str, object]
+    additional: Mapping[str, object] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
     origin: Literal["event", "sweep"] = "event"

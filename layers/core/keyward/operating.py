@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from keyward import executor, planner, rules, settling
-from keyward.actions import Before
+from keyward import planner, releasing, rules, settling
 from keyward.alerts import Alert
 from keyward.compiling import EXEMPTIONS, Parameter, compiled
-from keyward.errors import GatewayError, KeywardError, NotFoundError, RequestError
+from keyward.errors import GatewayError, KeywardError, RequestError
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.observability import count, logger
 from keyward.services import Services
@@ -21,10 +20,23 @@ from keyward.settings import Mode, RuleId
 
 RELEASABLE = frozenset({State.ACTED, State.FAILED, State.ACTING, State.RELEASING, State.OPEN})
 
-GONE = (
-    "no IAM user of that name is the contained one: nothing to restore where it is deleted; where "
-    "it was renamed, give it its name back and release it again"
+EXEMPTABLE = frozenset(
+    {
+        "AccessKey",
+        "AccountAssignment",
+        "ConsolePassword",
+        "Contained",
+        "DirectoryIdentity",
+        "GroupMembership",
+        "IamPrincipal",
+        "IamUser",
+        "PermissionSet",
+        "SignIn",
+        "StaticCredential",
+        "UserPolicy",
+    }
 )
+"""The kinds of subject that an exemption can name. Keyward's own parts and root users are none."""
 
 
 class Request(BaseModel):
@@ -146,12 +158,9 @@ def _finding(request: FindingRequest, services: Services, _now: datetime) -> dic
 
 
 def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict[str, object]:
-    """Records that a release begins, restores, reads back, and records that it is done.
-
-    A second call finishes what a crash left half done.
-    """
+    """Restores what was there before; a second call finishes what a crash left half done."""
     record = _existing(request.finding, services)
-    held = services.ledger.containment(record.account, record.unique_id)
+    held = services.ledger.containment(record.account, record.held_as)
     is_contained = record.state in {State.EXEMPT, State.RELEASED} and held is not None
     if record.state not in RELEASABLE and not is_contained:
         message = f"finding {record.key} is {record.state}: there is nothing to release"
@@ -159,53 +168,15 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
     if _claimed(record, now):
         message = f"finding {record.key} is being worked on: try again in two minutes"
         raise RequestError(message)
-    before = held.before if held else Before()
-    days = request.days or services.accepted(now).settings.release_days
-    begun = planner.releasing(
+    released, restored = releasing.release(
         record,
         by=request.by,
         reason=request.reason,
-        now=now,
-        claim_seconds=services.environment.claim_seconds,
-    )
-    unique_ids = (record.unique_id, *(id_ for id_, active in before.statuses.items() if active))
-    siblings = services.ledger.findings_of(record.account, record.unique_id)
-    services.ledger.release_begins(
-        begun,
-        replacing=record,
-        unique_ids=unique_ids,
-        until=now + timedelta(days=days),
-        by=request.by,
-    )
-    restored: list[str] = []
-    if held is not None:
-        iam = services.iam(record.account, now)
-        try:
-            restored = executor.undo(held.action, before=before, iam=iam, sleep=services.sleep)
-        except NotFoundError:
-            restored, unique_ids = [GONE], ()
-    ended = planner.finished(
-        begun,
-        State.RELEASED,
-        outcome=f"released for {days} days: {'; '.join(restored) or 'nothing had been changed'}",
+        days=request.days or services.accepted(now).settings.release_days,
+        services=services,
         now=now,
     )
-    for sibling in siblings:
-        _release_sibling(sibling, record.key, services, now)
-    services.ledger.release_ends(ended, replacing=begun, unique_ids=unique_ids)
-    count("Releases")
-    return {"finding": ended.model_dump(mode="json"), "restored": restored}
-
-
-def _release_sibling(key: str, lead: str, services: Services, now: datetime) -> None:
-    """Another finding for whose sake the subject was contained: released with it, not told."""
-    sibling = services.ledger.finding(key)
-    if key == lead or sibling is None or sibling.state not in {State.ACTED, State.FAILED}:
-        return
-    released = planner.finished(
-        sibling, State.RELEASED, outcome=f"released with finding {lead}", now=now
-    )
-    services.ledger.finish(released.model_copy(update={"untold": None}), replacing=sibling)
+    return {"finding": released.model_dump(mode="json"), "restored": restored}
 
 
 def _claimed(record: FindingRecord, now: datetime) -> bool:
@@ -215,11 +186,13 @@ def _claimed(record: FindingRecord, now: datetime) -> bool:
 
 def _exempt(request: ExemptRequest, services: Services, now: datetime) -> dict[str, object]:
     record = _existing(request.finding, services)
-    if record.user_id is None:
-        message = f"finding {record.key} is about no IAM user: it cannot be exempted"
+    if record.subject_kind not in EXEMPTABLE:
+        message = f"finding {record.key} is about {record.subject}: it cannot be exempted"
         raise RequestError(message)
     covered = request.rules or (record.rule, *record.also)
-    name = f"{record.user_id.lower()}-{record.key[:8]}-{request.until:%Y%m%d}"
+    whom = record.user_id.lower() if record.user_id else record.subject_kind.lower()
+    named = {"user_id": record.user_id} if record.user_id else {"unique_id": record.unique_id}
+    name = f"{whom}-{record.key[:8]}-{request.until:%Y%m%d}"
     parameter = Parameter(
         name=f"{EXEMPTIONS}{name}",
         version=0,
@@ -230,7 +203,7 @@ def _exempt(request: ExemptRequest, services: Services, now: datetime) -> dict[s
                 "ticket": request.ticket,
                 "until": request.until.isoformat(),
                 "account": record.account,
-                "user_id": record.user_id,
+                **named,
                 "rules": covered,
             },
             indent=2,

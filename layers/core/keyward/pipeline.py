@@ -5,16 +5,18 @@ Events are hints: what they claim decides only whether the present state is read
 judged by the same rules.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from keyward import events, executor, facts, planner
-from keyward.actions import Before
+from keyward import converging, events, executor, facts, planner, releasing
+from keyward.actions import Before, Pending
 from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
-from keyward.findings import Finding, Notice, Severity, State
+from keyward.events import Follow
+from keyward.findings import Finding, FindingRecord, Notice, Severity, State
 from keyward.ledger import Begun
-from keyward.model import Contained, Hint, IamUser, OwnResource, Subject
+from keyward.model import Contained, EventOnly, Hint, IamUser, Subject
 from keyward.observability import count, logger
 from keyward.planner import Plan
 from keyward.rule import AnyRule, InForce, in_force, judge
@@ -30,10 +32,17 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
     delivery may mend: the latter after everything else about the event was done.
     """
     rules = tuple(rules)
-    hint = events.parse(events.loads(body))
+    hint = events.message(events.loads(body))
+    if isinstance(hint, Follow):
+        _follow(hint, services, now)
+        return
     settings = in_force(services.accepted(now), rules)
-    suspected = judge(rules, facts.claimed(hint), hint=hint, settings=settings)
+    claimed = facts.claimed(hint, settings.catalogue)
+    suspected = judge(rules, claimed, hint=hint, settings=settings)
     if not suspected:
+        return
+    if (seconds := _too_early_by(hint, suspected, rules, now)) > 0:
+        services.center_queue.send(body, delay_seconds=seconds)
         return
     if not services.is_member(hint.account, now):
         _tell_of_stranger(hint, services, now)
@@ -72,20 +81,17 @@ class _Case:
 
         Who it is about is read first, so that an exemption costs no further call.
         """
-        own = [finding for finding in suspected if isinstance(finding.subject, OwnResource)]
+        own = [finding for finding in suspected if isinstance(finding.subject, EventOnly)]
         others = [finding for finding in suspected if finding not in own]
         if not others:
             return own, [], []
-        iam = self.services.iam(self.hint.account, self.now)
+        reach = self.services.reach(self.hint.account, self.now)
+        ledger = self.services.ledger
         known, gone = facts.identified(
-            _subjects(others),
-            hint=self.hint,
-            iam=iam,
-            ledger=self.services.ledger,
-            now=self.now,
+            _subjects(others), hint=self.hint, reach=reach, ledger=ledger, now=self.now
         )
         exempt, named = self._without_exempt(self._judge(known))
-        present = facts.current(_subjects(named), iam=iam)
+        present = facts.current(_subjects(named), reach=reach, ledger=ledger, now=self.now)
         _, confirmed = self._without_exempt(self._judge(present))
         borne_out = {_identity(finding) for finding in confirmed}
         unconfirmed = [finding for finding in others if finding.subject in gone]
@@ -104,18 +110,18 @@ class _Case:
     def act(self, planned: Plan) -> None:
         """Records a confirmed finding and, where the plan says so, acts on it."""
         before = None
-        owner = planned.finding.subject.owner
-        if planned.action is not None and owner is not None:
-            iam = self.services.iam(self.hint.account, self.now)
+        if planned.action is not None:
+            subject = planned.finding.subject
+            reach = self.services.reach(self.hint.account, self.now)
             try:
-                action, before = executor.look(planned.action, user=owner, iam=iam)
+                action, before = executor.look(planned.action, subject=subject, reach=reach)
             except GatewayError as error:
                 if error.retryable or isinstance(error, NotFoundError):
                     raise
                 planned = _held(planned, error)
             else:
                 planned = replace(planned, action=action)
-                before = _before_containment(planned.finding.subject, before)
+                before = _before_containment(subject, before)
         begun = self.services.ledger.begin(planned, before=before, now=self.now)
         logger.info(
             "finding recorded",
@@ -152,7 +158,7 @@ class _Case:
 
         Returns the findings that need no look.
         """
-        own = [finding for finding in suspected if isinstance(finding.subject, OwnResource)]
+        own = [finding for finding in suspected if isinstance(finding.subject, EventOnly)]
         others = [finding for finding in suspected if finding not in own]
         known = facts.recorded(
             _subjects(others), hint=self.hint, ledger=self.services.ledger, now=self.now
@@ -187,44 +193,20 @@ class _Case:
             raise failures[0]
 
     def _complete(self, begun: Begun, before: Before | None) -> None:
-        """Acts on the intent that was written, reads back, and writes the outcome."""
+        """Acts on the intent that was written, where it is ours to act on."""
         record = begun.record
         if not begun.proceed or record is None or record.action is None:
             return
-        ledger = self.services.ledger
         if begun.took_over:
-            held = ledger.containment(record.account, record.unique_id)
+            held = self.services.ledger.containment(record.account, record.held_as)
             before = held.before if held is not None else before
-        iam = self.services.iam(record.account, self.now)
-        try:
-            if begun.took_over:
-                before = executor.look_again(record.action, before or Before(), iam)
-            outcome = executor.carry_out(
-                record.action, before=before or Before(), iam=iam, sleep=self.services.sleep
-            )
-            state = State.ACTED
-        except NotFoundError:
-            outcome, state = "gone before Keyward could act", State.RESOLVED
-        except GatewayError as error:
-            if error.retryable:
-                raise
-            outcome, state = str(error), State.FAILED
-            count("ActionsFailed")
-        ledger.finish(
-            planner.finished(record, state, outcome=outcome, now=self.now), replacing=record
+        _finish(
+            record,
+            before=before or Before(),
+            took_over=begun.took_over,
+            services=self.services,
+            now=self.now,
         )
-        logger.info(
-            "action finished",
-            event_id=self.hint.event_id,
-            rule=record.rule,
-            finding=record.key,
-            subject=record.subject,
-            action=record.action.name,
-            state=state,
-            outcome=outcome,
-        )
-        if state is State.ACTED:
-            count("ActionsVerified")
 
     def _judge(self, subjects: Iterable[Subject]) -> list[Finding]:
         return judge(self.rules, subjects, hint=self.hint, settings=self.settings)
@@ -252,6 +234,93 @@ class _Case:
             )
         )
         count("BudgetSpent")
+
+
+def _finish(
+    record: FindingRecord, *, before: Before, took_over: bool, services: Services, now: datetime
+) -> None:
+    """Acts, reads back, and writes the outcome, or what is still awaited."""
+    if record.action is None:
+        return
+    reach = services.reach(record.account, now)
+    outcome: str | Pending
+    try:
+        if took_over:
+            before = executor.look_again(record.action, before, reach)
+        outcome = executor.carry_out(
+            record.action,
+            before=before,
+            pending=record.pending,
+            reach=reach,
+            sleep=services.sleep,
+            now=now,
+        )
+        state = State.ACTED
+    except NotFoundError:
+        outcome, state = "gone before Keyward could act", State.RESOLVED
+    except GatewayError as error:
+        if error.retryable and record.pending is None:
+            raise
+        if error.retryable and record.pending is not None:
+            outcome, state = converging.put_off(record.pending, error, now), State.ACTING
+        else:
+            outcome, state = str(error), State.FAILED
+            count("ActionsFailed")
+    if isinstance(outcome, Pending):
+        releasing.follow(record, outcome, services=services, now=now)
+        logger.info(
+            "action under way",
+            rule=record.rule,
+            finding=record.key,
+            subject=record.subject,
+            action=record.action.name,
+            stage=outcome.stage,
+        )
+        return
+    services.ledger.finish(
+        planner.finished(record, state, outcome=outcome, now=now), replacing=record
+    )
+    logger.info(
+        "action finished",
+        event_id=record.evidence.event_id,
+        rule=record.rule,
+        finding=record.key,
+        subject=record.subject,
+        action=record.action.name,
+        state=state,
+        outcome=outcome,
+    )
+    if state is State.ACTED:
+        count("ActionsVerified")
+
+
+def _follow(follow: Follow, services: Services, now: datetime) -> None:
+    """Looks how far an act or a release is that waits for Identity Center; nothing else waits."""
+    record = services.ledger.finding(follow.finding)
+    if record is None or record.pending is None:
+        return
+    claim_seconds = services.environment.claim_seconds
+    claimed = planner.looked_at(record, now=now, claim_seconds=claim_seconds)
+    services.ledger.finish(claimed, replacing=record)
+    if claimed.state is State.RELEASING:
+        releasing.resume(claimed, services=services, now=now)
+    elif claimed.state is State.ACTING:
+        held = services.ledger.containment(record.account, record.held_as)
+        before = held.before if held is not None else Before()
+        _finish(claimed, before=before, took_over=False, services=services, now=now)
+
+
+def _too_early_by(
+    hint: Hint, suspected: list[Finding], rules: Iterable[AnyRule], now: datetime
+) -> int:
+    """How long to wait, in seconds, so that a change that comes in several calls is complete.
+
+    The least patient rule decides. What Keyward tells itself needs no waiting.
+    """
+    patience = {rule.id: rule.patience_seconds for rule in rules}
+    least = min(patience[finding.rule] for finding in suspected)
+    age = (now - hint.time).total_seconds()
+    return max(math.ceil(least - age), 0) if hint.origin == "event" else 0
 
 
 def _before_containment(subject: Subject, before: Before) -> Before:

@@ -11,24 +11,36 @@ from datetime import datetime, timedelta
 from keyward.actions import (
     DENY_ALL_ARN,
     Action,
+    AssignmentTarget,
     Before,
     DeactivateAccessKeys,
     DeactivateCredential,
+    DetachPolicy,
     Enforcement,
+    Pending,
+    PermissionSetTarget,
+    ProvisionPermissionSet,
     QuarantineUser,
+    RecreatePermissionSet,
+    RemoveAssignment,
+    RestorePermissionSet,
     Target,
 )
 from keyward.findings import Finding, FindingRecord, Moment, RecordedEvidence, Severity, State
 from keyward.model import (
     AccessKey,
+    AccountAssignment,
     Contained,
     IamUser,
+    IdentityCenterChange,
     OwnResource,
+    PermissionSet,
     RootAccessKey,
     StaticCredential,
+    Subject,
     UserPolicy,
 )
-from keyward.principals import protected, recognised
+from keyward.principals import CONTROL_TOWER_SETS, protected, recognised
 from keyward.rule import InForce
 from keyward.settings import Mode
 
@@ -129,16 +141,17 @@ def _lead(group: list[Plan]) -> Plan:
 def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetime) -> Plan:
     mode = settings.mode(finding.rule, now)
     planned = Plan(finding=finding, mode=mode, settings_version=settings.accepted.version)
-    why = finding.subject.owner and protected(finding.subject.owner, settings.accepted.settings)
+    why = protected(finding.subject, settings.accepted.settings)
     if why:
         paging = replace(finding, severity=Severity.CRITICAL)
         return replace(planned, finding=paging, held=f"protected principal: {why}")
-    if mode is not Mode.ENFORCE or finding.enforcement is Enforcement.REPORT:
+    reports = finding.enforcement is Enforcement.REPORT or finding.reason.report_only
+    if mode is not Mode.ENFORCE or reports:
         return planned
     held = _held(finding, settings=settings, hub_account=hub_account)
-    action = None if held else _action(finding)
+    action = None if held else _action(finding, settings)
     if action is None:
-        return replace(planned, held=held or "the IAM user could not be identified")
+        return replace(planned, held=held or "what to act on could not be identified")
     if finding.enforcement is Enforcement.REAPPLY:
         return replace(planned, action=action)
     return replace(
@@ -169,13 +182,82 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
     for name, account in settings.unreadable.items():
         if account in {finding.account, None}:
             return f"exemption {name} cannot be read, and may cover it"
+    return _out_of_bounds(subject, settings, hub_account)
+
+
+def _out_of_bounds(subject: Subject, settings: InForce, hub_account: str) -> str | None:
+    """Why Keyward must not act where the subject is; None where it may."""
     allowed = settings.accepted.settings.act_in_management_account
-    if finding.account == hub_account and allowed != hub_account:
+    if isinstance(subject, PermissionSet):
+        if subject.name in CONTROL_TOWER_SETS and not subject.may_be_listed:
+            return "Control Tower's own permission set, which the catalogue doesn't name"
+        if hub_account in (subject.accounts or ()) and allowed != hub_account:
+            return "provisioned in the management account, where settings don't let Keyward act"
+        return None
+    if subject.account == hub_account and allowed != hub_account:
         return "in the management account, where settings don't let Keyward act"
     return None
 
 
-def _action(finding: Finding) -> Action | None:  # noqa: PLR0911 - a case each
+def _action(finding: Finding, settings: InForce) -> Action | None:
+    match finding.subject:
+        case AccountAssignment() as assignment:
+            return _on_assignment(assignment, finding.enforcement, settings)
+        case PermissionSet() as permission_set:
+            return _on_permission_set(permission_set, finding)
+        case _:
+            return _on_user(finding)
+
+
+def _on_assignment(
+    assignment: AccountAssignment, enforcement: Enforcement, settings: InForce
+) -> Action | None:
+    permission_set = assignment.permission_set
+    if enforcement is not Enforcement.REMOVE_ASSIGNMENT or permission_set is None:
+        return None
+    if assignment.instance_arn is None or permission_set.attributes is None:
+        return None
+    return RemoveAssignment(
+        target=AssignmentTarget(
+            account=assignment.account,
+            instance_arn=assignment.instance_arn,
+            permission_set_arn=assignment.permission_set_arn,
+            permission_set_name=permission_set.name or assignment.permission_set_arn,
+            principal_kind=assignment.principal_kind,
+            principal_id=assignment.principal_id,
+            principal_name=assignment.principal_name,
+        ),
+        session_seconds=permission_set.attributes.session_seconds,
+        deny_sessions=settings.accepted.settings.identity_center.deny_live_sessions,
+    )
+
+
+def _on_permission_set(permission_set: PermissionSet, finding: Finding) -> Action | None:
+    if permission_set.instance_arn is None or permission_set.name is None:
+        return None
+    target = PermissionSetTarget(
+        account=permission_set.account,
+        instance_arn=permission_set.instance_arn,
+        arn=permission_set.arn,
+        permission_set_name=permission_set.name,
+    )
+    wanted = finding.reason.wanted or permission_set.wanted
+    match finding.enforcement:
+        case Enforcement.DETACH_POLICY if permission_set.added is not None:
+            return DetachPolicy(target=target, policy=permission_set.added)
+        case Enforcement.RESTORE_PERMISSION_SET if wanted is not None:
+            return RestorePermissionSet(target=target, wanted=wanted)
+        case Enforcement.RECREATE_PERMISSION_SET if wanted is not None:
+            return RecreatePermissionSet(
+                target=target, wanted=wanted, former_arn=permission_set.former_arn
+            )
+        case Enforcement.PROVISION_PERMISSION_SET:
+            return ProvisionPermissionSet(target=target)
+        case _:
+            return None
+
+
+def _on_user(finding: Finding) -> Action | None:  # noqa: PLR0911 - a case each
     subject = finding.subject.of if isinstance(finding.subject, Contained) else finding.subject
     owner = subject.owner
     if owner is None or owner.user_id is None:
@@ -201,7 +283,7 @@ def _action(finding: Finding) -> Action | None:  # noqa: PLR0911 - a case each
                     return QuarantineUser(target=target, marker=finding.key)
                 case _:
                     return None
-        case Enforcement.REPORT:
+        case _:
             return None
 
 
@@ -240,7 +322,8 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
 ) -> FindingRecord | Busy | None:
     """The record to write for a confirmed finding; None where the ledger has it all.
 
-    A closed finding's violation that is back begins a new episode; so does one whose release was
+    What waits for Identity Center is looked at by its own message, which the claim covers. A closed
+    finding's violation that is back begins a new episode; so does one whose release was
     never finished, which the ledger refuses to write until that release has ended. An act that a
     crash left half done is taken over with its own intent, unless it must not be done any more.
     What Keyward contained and is free again begins a new episode, too (of a user, `before` tells:
@@ -255,12 +338,14 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
         return None
     if old.state in {State.OPEN, State.FAILED} and planned.exempt_by is not None:
         return exempted(old, planned.exempt_by, now=now)
+    if old.pending is not None and _is_claimed(old, now):
+        return None
     if old.state is State.RELEASING:
-        if old.claim_until is not None and now < old.claim_until:
+        if _is_claimed(old, now):
             return Busy()
         return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
     if old.state is State.ACTING:
-        if old.claim_until is not None and now < old.claim_until:
+        if _is_claimed(old, now):
             return Busy()
         if planned.action is None:
             return _interrupted(old, planned, now=now)
@@ -290,10 +375,12 @@ def settle(
 ) -> FindingRecord | Busy | None:
     """The record to write for a suspicion that the present state doesn't bear out.
 
-    Kept either way, except that a containment which holds is no news. An act that a crash left half
-    done is taken over, to be verified and closed.
+    Kept either way, except that a containment which holds is no news, nor that what might have been
+    is not so. An act that a crash left half done is taken over, to be verified and closed.
     """
-    if old is None and isinstance(planned.finding.subject, Contained):
+    if old is None and (
+        isinstance(planned.finding.subject, Contained) or planned.finding.reason.maybe
+    ):
         return None
     if old is None:
         fresh = _fresh(replace(planned, action=None), now=now, claim_seconds=claim_seconds)
@@ -302,12 +389,45 @@ def settle(
             update={"version": 1, "untold": now, "outcome": why, "history": closed.history[-1:]}
         )
     if old.state is State.ACTING:
-        if old.claim_until is not None and now < old.claim_until:
-            return Busy()
+        if _is_claimed(old, now):
+            return None if old.pending is not None else Busy()
         return _moved(old, State.ACTING, now=now, note="taken over", claim_seconds=claim_seconds)
     if old.state is State.OPEN:
         return _moved(old, State.RESOLVED, now=now, note=why)
     return None
+
+
+def _is_claimed(record: FindingRecord, now: datetime) -> bool:
+    return record.claim_until is not None and now < record.claim_until
+
+
+def waiting(
+    record: FindingRecord,
+    pending: Pending,
+    *,
+    delay_seconds: int,
+    now: datetime,
+    claim_seconds: float,
+) -> FindingRecord:
+    """The record of an act that waits for Identity Center; claimed until after the next look."""
+    return record.model_copy(
+        update={
+            "pending": pending,
+            "version": record.version + 1,
+            "last_seen": now,
+            "claim_until": now + timedelta(seconds=delay_seconds + claim_seconds),
+        }
+    )
+
+
+def looked_at(record: FindingRecord, *, now: datetime, claim_seconds: float) -> FindingRecord:
+    """The record while somebody looks how far the act is: nobody else does at the same time."""
+    return record.model_copy(
+        update={
+            "version": record.version + 1,
+            "claim_until": now + timedelta(seconds=claim_seconds),
+        }
+    )
 
 
 def _interrupted(old: FindingRecord, planned: Plan, *, now: datetime) -> FindingRecord:
@@ -331,6 +451,7 @@ def finished(record: FindingRecord, state: State, *, outcome: str, now: datetime
         update={
             "outcome": outcome,
             "severity": severity,
+            "pending": None,
             "untold": now if news else record.untold,
         }
     )
@@ -355,7 +476,10 @@ def _came_back(old: FindingRecord, planned: Plan, before: Before | None) -> bool
     """Whether what Keyward did is undone: a quarantined user still exists, that alone isn't."""
     if old.state is not State.ACTED or planned.action is None:
         return False
-    if isinstance(planned.finding.subject, AccessKey | StaticCredential | Contained):
+    if isinstance(
+        planned.finding.subject,
+        AccessKey | StaticCredential | Contained | PermissionSet | AccountAssignment,
+    ):
         return True
     return before is not None and not _is_contained(planned.action, before)
 
@@ -374,7 +498,9 @@ def _happened_again(old: FindingRecord, planned: Plan) -> bool:
     """
     evidence = planned.finding.evidence
     is_anew = old.state is State.OPEN and evidence.event_time > old.evidence.event_time
-    return is_anew and isinstance(planned.finding.subject, OwnResource | RootAccessKey)
+    return is_anew and isinstance(
+        planned.finding.subject, OwnResource | RootAccessKey | IdentityCenterChange
+    )
 
 
 def _next_episode(
@@ -414,6 +540,7 @@ def _fresh(planned: Plan, *, now: datetime, claim_seconds: float) -> FindingReco
         user_name=owner.name if owner else None,
         user_arn=owner.arn if owner else None,
         reason=finding.reason.text,
+        details=finding.reason.details,
         fix=finding.fix,
         enforcement=finding.enforcement,
         evidence=RecordedEvidence(

@@ -7,11 +7,12 @@ them for AWS, and exact ARNs do in an account that the reader of the event knows
 import re
 from collections.abc import Iterable
 
-from keyward.model import AccountId, Actor, IamUser
+from keyward.model import AccountAssignment, AccountId, Actor, Subject
 from keyward.settings import GlobalSettings
 
 HUB_ROLES = (
     "keyward-iam-guard",
+    "keyward-identity-center-guard",
     "keyward-settings-guard",
     "keyward-notifier",
     "keyward-operator",
@@ -20,6 +21,35 @@ HUB_ROLES = (
 
 MEMBER_ROLE = "keyward-member"
 """The role that member/template.yaml puts under /keyward/ into every member account."""
+
+CONTROL_TOWER_SETS = frozenset(
+    {
+        "AWSAdministratorAccess",
+        "AWSOrganizationsFullAccess",
+        "AWSPowerUserAccess",
+        "AWSReadOnlyAccess",
+        "AWSServiceCatalogAdminFullAccess",
+        "AWSServiceCatalogEndUserAccess",
+    }
+)
+"""The permission sets that Control Tower makes, and needs for each new account.
+
+Source: https://docs.aws.amazon.com/controltower/latest/userguide/sso-groups.html
+"""
+
+CONTROL_TOWER_GROUPS = frozenset(
+    {
+        "AWSAccountFactory",
+        "AWSAuditAccountAdmins",
+        "AWSControlTowerAdmins",
+        "AWSLogArchiveAdmins",
+        "AWSLogArchiveViewers",
+        "AWSSecurityAuditPowerUsers",
+        "AWSSecurityAuditors",
+        "AWSServiceCatalogAdmins",
+    }
+)
+"""The groups that Control Tower makes. Source: the same page."""
 
 _ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>[0-9]{12}):role/(?P<path>.+)")
 _SERVICE_LINKED = re.compile(
@@ -67,16 +97,21 @@ def recognised(
     return "AWS service-linked role" if _SERVICE_LINKED.fullmatch(path) else None
 
 
-def protected(user: IamUser, settings: GlobalSettings) -> str | None:
-    """Why nobody may touch `user` (break-glass), or None. Account and unique id or ARN must agree.
+def protected(subject: Subject, settings: GlobalSettings) -> str | None:
+    """Why nobody may touch `subject` (break-glass), or None. Account and id or ARN must agree.
 
     The ARN decides only where the settings or the user lack the unique id: a user made later under
     the same name is another user.
     """
     for principal in settings.protected:
-        if principal.account != user.account:
+        user = subject.owner
+        if principal.account != subject.account:
             continue
-        if principal.user_id is not None and user.user_id is not None:
+        if isinstance(subject, AccountAssignment):
+            same = principal.principal_id == subject.principal_id
+        elif user is None:
+            same = False
+        elif principal.user_id is not None and user.user_id is not None:
             same = principal.user_id == user.user_id
         else:
             same = principal.arn is not None and principal.arn == user.arn

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 from keyward.actions import Enforcement
+from keyward.catalogue import catalogue_of
 from keyward.errors import SettingsError
 from keyward.exemptions import Exemption
 from keyward.findings import Evidence, Finding, Reason
-from keyward.model import Hint, Subject
+from keyward.model import Catalogue, Hint, Subject
 from keyward.settings import Accepted, Mode, RuleSettings, validated
 
 
@@ -19,7 +20,8 @@ class Rule[S, C: RuleSettings]:
 
     `triggers` maps a CloudTrail eventSource to event names. `judge` yields the reasons to object
     to a subject; it must be pure. `needs` says what an event alone cannot tell: "ledger" or
-    "state".
+    "state". `patience_seconds`: a change comes in several calls, so that nobody looks earlier than
+    that after one of them.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Rule[S, C: RuleSettings]:
     judge: Callable[[S, Hint, C], Iterator[Reason]]
     fix: str
     needs: Literal["ledger", "state"] | None = None
+    patience_seconds: int = 0
 
     def concerns(self, hint: Hint) -> bool:
         """Whether the hint is of a kind that this rule listens to. Sweeps concern every rule."""
@@ -55,6 +58,7 @@ class InForce:
     exemptions: Mapping[str, Exemption]
     unreadable: Mapping[str, object]
     """Exemptions that this version cannot read: their id, and the account that they name."""
+    catalogue: Catalogue
 
     def mode(self, rule: str, now: datetime) -> Mode:
         """What `rule` may do at `now`: its own mode under the global ceiling."""
@@ -63,7 +67,7 @@ class InForce:
     def exemption(self, *, rule: str, subject: Subject, now: datetime) -> str | None:
         """The id of the exemption that covers `subject`, or None."""
         for name, exemption in self.exemptions.items():
-            if exemption.covers(rule=rule, user=subject.owner, now=now):
+            if exemption.covers(rule=rule, subject=subject, now=now):
                 return name
         return None
 
@@ -88,7 +92,13 @@ def in_force(accepted: Accepted, rules: Iterable[AnyRule]) -> InForce:
             exemptions[name] = validated(name, Exemption, value)
         except SettingsError:
             unreadable[name] = value.get("account")
-    return InForce(accepted=accepted, rules=typed, exemptions=exemptions, unreadable=unreadable)
+    return InForce(
+        accepted=accepted,
+        rules=typed,
+        exemptions=exemptions,
+        unreadable=unreadable,
+        catalogue=catalogue_of(accepted.permission_sets),
+    )
 
 
 def judge(

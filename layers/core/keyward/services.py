@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from keyward.gateways.dynamodb import DynamoDbGateway
 from keyward.gateways.iam import IamGateway
+from keyward.gateways.identity_center import IdentityCenterGateway
 from keyward.gateways.organization import OrganizationGateway, Session, StsGateway
+from keyward.gateways.reach import Reach
 from keyward.gateways.sns import SnsGateway
+from keyward.gateways.sqs import SqsGateway
 from keyward.gateways.ssm import SsmGateway
+from keyward.gateways.trail import TrailGateway
 from keyward.ledger import Ledger
 from keyward.settings import Accepted
+from keyward.throttle import Bucket
 
 if TYPE_CHECKING:
     from boto3.session import Session as BotoSession
@@ -43,6 +48,7 @@ class Environment:
     hub_account: str
     function: str
     topic_arn: str = ""
+    center_queue_url: str = ""
     claim_seconds: float = 90.0
 
     @classmethod
@@ -53,6 +59,7 @@ class Environment:
             hub_account=variables["KEYWARD_HUB_ACCOUNT"],
             function=variables.get("AWS_LAMBDA_FUNCTION_NAME", "keyward"),
             topic_arn=variables.get("KEYWARD_TOPIC_ARN", ""),
+            center_queue_url=variables.get("KEYWARD_IDENTITY_CENTER_QUEUE_URL", ""),
         )
 
 
@@ -65,6 +72,7 @@ class Services:
     _settings: tuple[datetime, Accepted | None] | None = field(default=None, init=False)
     _members: dict[str, tuple[datetime, bool]] = field(default_factory=dict, init=False)
     _accounts: dict[str, tuple[datetime, IamGateway]] = field(default_factory=dict, init=False)
+    _center: IdentityCenterGateway | None = field(default=None, init=False)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -81,6 +89,42 @@ class Services:
     def sns(self) -> SnsGateway:
         """The alert topic."""
         return SnsGateway(client=self._client("sns"), topic_arn=self.environment.topic_arn)
+
+    @cached_property
+    def center_queue(self) -> SqsGateway:
+        """The queue of identity_center_guard."""
+        return SqsGateway(client=self._client("sqs"), url=self.environment.center_queue_url)
+
+    @cached_property
+    def trail(self) -> TrailGateway:
+        """CloudTrail's event history of the management account."""
+        return TrailGateway(self._client("cloudtrail"))
+
+    def identity_center(self, now: datetime) -> IdentityCenterGateway:
+        """Identity Center, which lives in the management account and in the hub's region."""
+        if self._center is None:
+            self._center = IdentityCenterGateway(
+                admin=self._client("sso-admin"),
+                directory=self._client("identitystore"),
+                hub_account=self.environment.hub_account,
+                take=Bucket(
+                    ledger=self.ledger,
+                    calls_per_second=lambda: (
+                        self.accepted(now).settings.identity_center.calls_per_second
+                    ),
+                    sleep=self.sleep,
+                ).take,
+            )
+        return self._center
+
+    def reach(self, account: str, now: datetime) -> Reach:
+        """What an event of this account may need."""
+        return Reach(
+            iam=lambda: self.iam(account, now),
+            hub_iam=lambda: self.iam(self.environment.hub_account, now),
+            identity_center=lambda: self.identity_center(now),
+            trail=lambda: self.trail,
+        )
 
     @cached_property
     def ssm(self) -> SsmGateway:

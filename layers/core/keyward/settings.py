@@ -82,10 +82,30 @@ class Alerts(Setting):
     )
 
 
+class IdentityCenter(Setting):
+    """How Keyward treats Identity Center."""
+
+    calls_per_second: int = Field(
+        default=10,
+        ge=1,
+        le=20,
+        description="Of the 20 calls that AWS grants an account, so many are Keyward's.",
+    )
+    deny_live_sessions: bool = Field(
+        default=False,
+        description=(
+            "Whether a removed assignment's sessions are denied, in the permission set's inline "
+            "policy, until the last of them has ended."
+        ),
+    )
+
+
 class ProtectedPrincipal(Setting):
     """Somebody whom Keyward never touches: a finding about them is told and never acted on."""
 
-    account: AccountIdText = Field(description="The account that the IAM user lives in.")
+    account: AccountIdText = Field(
+        description="The account that the IAM user lives in, or that an assignment opens."
+    )
     user_id: str | None = Field(
         default=None, pattern=r"^AIDA[A-Z0-9]+$", description="Unique id of the IAM user."
     )
@@ -94,12 +114,17 @@ class ProtectedPrincipal(Setting):
         pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:user/.+$",
         description="Exact ARN of the IAM user, path included; the unique id is safer.",
     )
+    principal_id: str | None = Field(
+        default=None,
+        pattern=r"^([0-9a-f]{10}-|)[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}$",
+        description="Id of an Identity Center user or group, whose assignments stay.",
+    )
     why: str = Field(min_length=3, max_length=200, description="For example: break-glass.")
 
     @model_validator(mode="after")
     def _names_somebody(self) -> Self:
-        if self.user_id is None and self.arn is None:
-            message = "give user_id, or arn: without either nobody is protected"
+        if self.user_id is None and self.arn is None and self.principal_id is None:
+            message = "give user_id, arn or principal_id: without any nobody is protected"
             raise ValueError(message)
         return self
 
@@ -117,6 +142,9 @@ class GlobalSettings(Setting):
     )
     budgets: Budgets = Field(default=Budgets(), description="The blast radius.")
     alerts: Alerts = Field(default=Alerts(), description="How alerts are folded in a storm.")
+    identity_center: IdentityCenter = Field(
+        default=IdentityCenter(), description="How Identity Center is treated."
+    )
     protected: tuple[ProtectedPrincipal, ...] = Field(
         default=(), max_length=100, description="Principals that are never touched: break-glass."
     )
@@ -142,8 +170,9 @@ class RuleSettings(Setting):
 class Accepted(BaseModel):
     """What is in force: compiled by settings_guard, the only settings that guards read.
 
-    `rules` holds each rule's validated parameter as JSON values; `enforcing_since` when each rule
-    began to enforce; `parameters` the version of each parameter that was accepted.
+    `rules` holds each rule's validated parameter as JSON values; `permission_sets` the catalogue's
+    entries by name, each whole; `enforcing_since` when each rule began to enforce; `parameters` the
+    version of each parameter that was accepted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -153,6 +182,7 @@ class Accepted(BaseModel):
     settings: GlobalSettings = GlobalSettings()
     rules: dict[str, dict[str, object]] = Field(default_factory=dict)
     exemptions: dict[str, dict[str, object]] = Field(default_factory=dict)
+    permission_sets: dict[str, dict[str, object]] = Field(default_factory=dict)
     enforcing_since: dict[str, AwareDatetime] = Field(default_factory=dict)
     parameters: dict[str, int] = Field(default_factory=dict)
     paused_until: AwareDatetime | None = None

@@ -1,8 +1,4 @@
-"""Hint -> subjects: as the event claims them, and as they are in AWS now.
-
-`claimed` is pure: it is what `explain` and `backtest` judge, and what decides whether AWS is asked
-at all. `current` reads just those subjects again, by their unique ids.
-"""
+"""IAM users, their credentials and policies: as an event claims them, and as they are now."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -13,10 +9,10 @@ from keyward.actions import (
     DENY_ALL_ARN,
     MARKER_TAG,
     QUARANTINE_GROUP,
-    Action,
     Before,
     DeactivateAccessKeys,
     DeactivateCredential,
+    IamAction,
     QuarantineUser,
 )
 from keyward.errors import EventError, NotFoundError
@@ -28,14 +24,13 @@ from keyward.model import (
     Contained,
     CredentialKind,
     Hint,
+    IamPrincipal,
     IamUser,
-    OwnResource,
+    OfIam,
     RootAccessKey,
     StaticCredential,
-    Subject,
     UserPolicy,
 )
-from keyward.own import changed_by
 
 if TYPE_CHECKING:
     from keyward.gateways.iam import IamGateway
@@ -54,23 +49,20 @@ OUR_GROUP_CHANGES = (
 """What somebody may do to the quarantine group itself."""
 
 
-def claimed(hint: Hint) -> tuple[Subject, ...]:
+def claimed(hint: Hint) -> tuple[OfIam, ...]:
     """The subjects that the event speaks of, as it claims them. No AWS call.
 
     Raises EventError where the event lacks what it must have: CloudTrail leaves out request and
     response over 100 KB, and such an event must reach a human and not be overlooked.
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
     """
-    if hint.error_code is not None:
-        return ()
     reader = _READERS.get((hint.event_source, hint.event_name))
-    subjects = reader(hint) if reader else ()
-    return (*subjects, *changed_by(hint))
+    return reader(hint) if reader else ()
 
 
 def identified(
-    subjects: Iterable[Subject], *, hint: Hint, iam: "IamGateway", ledger: "Ledger", now: datetime
-) -> tuple[list[Subject], list[Subject]]:
+    subjects: Iterable[OfIam], *, hint: Hint, iam: "IamGateway", ledger: "Ledger", now: datetime
+) -> tuple[list[OfIam], list[OfIam]]:
     """The claimed subjects with their owners as IAM knows them now, exact; and the gone ones.
 
     Gone is also whose name another user took over: one whose unique id differs from the event's,
@@ -90,11 +82,11 @@ def identified(
             users[owner.name] = _present(owner, hint, iam)
         return users[owner.name]
 
-    found: list[Subject] = []
-    gone: list[Subject] = []
+    found: list[OfIam] = []
+    gone: list[OfIam] = []
     for subject in subjects:
         match subject:
-            case RootAccessKey() | OwnResource():
+            case RootAccessKey() | IamPrincipal():
                 found.append(subject)
             case Contained():
                 found += [
@@ -120,8 +112,8 @@ def identified(
 
 
 def recorded(
-    subjects: Iterable[Subject], *, hint: Hint, ledger: "Ledger", now: datetime
-) -> list[Subject]:
+    subjects: Iterable[OfIam], *, hint: Hint, ledger: "Ledger", now: datetime
+) -> list[OfIam]:
     """The claimed subjects as far as the ledger alone knows them, where IAM can't be read.
 
     A claimed containment that the ledger doesn't hold is left out.
@@ -132,7 +124,7 @@ def recorded(
         if any(isinstance(subject, Contained) for subject in subjects)
         else []
     )
-    found: list[Subject] = []
+    found: list[OfIam] = []
     for subject in subjects:
         if not isinstance(subject, Contained):
             found.append(subject)
@@ -147,11 +139,12 @@ def recorded(
 
 def _named_like(containment: Containment) -> Callable[[IamUser], IamUser | None]:
     """Who a user is, if it still is the contained one: its name is all that tells."""
-    target = containment.action.target
+    target = containment.user
 
     def named(owner: IamUser) -> IamUser | None:
-        same = owner.name == target.user_name
-        return replace(owner, user_id=target.user_id, arn=target.user_arn) if same else None
+        if target is None or owner.name != target.user_name:
+            return None
+        return replace(owner, user_id=target.user_id, arn=target.user_arn)
 
     return named
 
@@ -195,7 +188,9 @@ def _contained_of(
     claim: Contained, held: Containment, present: Callable[[IamUser], IamUser | None]
 ) -> IamUser | AccessKey | StaticCredential | None:
     """What of the claim the ledger holds contained, by unique id; None where it doesn't."""
-    target = held.action.target
+    target = held.user
+    if target is None:
+        return None
     match claim.of:
         case AccessKey() | StaticCredential() as credential:
             identifier = credential.unique_id or ""
@@ -211,13 +206,13 @@ def _contained_of(
             return None
 
 
-def current(subjects: Iterable[Subject], *, iam: "IamGateway") -> list[Subject]:
+def current(subjects: Iterable[OfIam], *, iam: "IamGateway") -> list[OfIam]:
     """Just those subjects, as they are in AWS now; left out are those that are gone.
 
     Expects them identified. `since` of an access key or credential that was switched on again
     stays the event's: the violation began then.
     """
-    found: list[Subject] = []
+    found: list[OfIam] = []
     for subject in subjects:
         try:
             present = _now(subject, iam)
@@ -227,9 +222,9 @@ def current(subjects: Iterable[Subject], *, iam: "IamGateway") -> list[Subject]:
     return found
 
 
-def _now(subject: Subject, iam: "IamGateway") -> Subject | None:  # noqa: PLR0911 - a case each
+def _now(subject: OfIam, iam: "IamGateway") -> OfIam | None:  # noqa: PLR0911 - a case each
     match subject:
-        case IamUser() | OwnResource():
+        case IamUser() | IamPrincipal():
             return subject
         case AccessKey():
             key = iam.access_keys(subject.owner).get(subject.key_id)
@@ -266,7 +261,7 @@ def _no_longer(contained: Contained, iam: "IamGateway") -> tuple[str, ...]:
             return lacks if marked else (*lacks, "the marker tag is gone")
 
 
-def lacking(action: Action, iam: "IamGateway") -> tuple[str, ...]:
+def lacking(action: IamAction, iam: "IamGateway") -> tuple[str, ...]:
     """What, in words, AWS does not show of an action's effect: () where all of it is verified."""
     target = action.target
     owner = IamUser(account=target.account, name=target.user_name, user_id=target.user_id)
@@ -290,7 +285,7 @@ def lacking(action: Action, iam: "IamGateway") -> tuple[str, ...]:
             return lacking_of_quarantine(owner, iam)
 
 
-def not_restored(action: Action, before: Before, iam: "IamGateway") -> tuple[str, ...]:
+def not_restored(action: IamAction, before: Before, iam: "IamGateway") -> tuple[str, ...]:
     """What, in words, AWS does not show of an undo's effect: () where all of it is verified.
 
     What is gone meanwhile needs no restoring.
@@ -337,7 +332,7 @@ def _later(created: datetime | None, claimed: datetime | None) -> datetime | Non
     return max(known, default=None)
 
 
-def _created_user(hint: Hint) -> tuple[Subject, ...]:
+def _created_user(hint: Hint) -> tuple[OfIam, ...]:
     user = IamUser(
         account=hint.account,
         name=_required(hint, "userName", hint.response, "user", "userName"),
@@ -349,7 +344,7 @@ def _created_user(hint: Hint) -> tuple[Subject, ...]:
     return (user,)
 
 
-def _created_key(hint: Hint) -> tuple[Subject, ...]:
+def _created_key(hint: Hint) -> tuple[OfIam, ...]:
     key_id = text_of(hint.response, "accessKey", "accessKeyId")
     owner = text_of(hint.response, "accessKey", "userName")
     if owner is None and _is_roots_own(hint):
@@ -359,7 +354,7 @@ def _created_key(hint: Hint) -> tuple[Subject, ...]:
     )
 
 
-def _updated_key(hint: Hint) -> tuple[Subject, ...]:
+def _updated_key(hint: Hint) -> tuple[OfIam, ...]:
     key_id = text_of(hint.parameters, "accessKeyId")
     status = text_of(hint.parameters, "status")
     if _is_roots_own(hint):
@@ -370,22 +365,22 @@ def _updated_key(hint: Hint) -> tuple[Subject, ...]:
     return (*subjects, *_containments(hint, subjects))
 
 
-def _key(hint: Hint, owner: str, key_id: str | None, status: str | None) -> tuple[Subject, ...]:
+def _key(hint: Hint, owner: str, key_id: str | None, status: str | None) -> tuple[OfIam, ...]:
     if key_id is None:
         raise _lacking(hint, "accessKeyId")
     user = IamUser(account=hint.account, name=owner)
     return (AccessKey(owner=user, key_id=key_id, active=_is_active(status), since=hint.time),)
 
 
-def _password(hint: Hint) -> tuple[Subject, ...]:
+def _password(hint: Hint) -> tuple[OfIam, ...]:
     user = IamUser(account=hint.account, name=_user_name(hint))
     return (ConsolePassword(owner=user, since=hint.time),)
 
 
 def _created_credential(
     kind: CredentialKind, element: str, identifier: str
-) -> Callable[[Hint], tuple[Subject, ...]]:
-    def read(hint: Hint) -> tuple[Subject, ...]:
+) -> Callable[[Hint], tuple[OfIam, ...]]:
+    def read(hint: Hint) -> tuple[OfIam, ...]:
         credential_id = text_of(hint.response, element, identifier)
         if credential_id is None:
             raise _lacking(hint, identifier)
@@ -406,8 +401,8 @@ def _created_credential(
 
 def _updated_credential(
     kind: CredentialKind, identifier: str
-) -> Callable[[Hint], tuple[Subject, ...]]:
-    def read(hint: Hint) -> tuple[Subject, ...]:
+) -> Callable[[Hint], tuple[OfIam, ...]]:
+    def read(hint: Hint) -> tuple[OfIam, ...]:
         credential_id = text_of(hint.parameters, identifier)
         if credential_id is None:
             raise _lacking(hint, identifier)
@@ -423,7 +418,7 @@ def _updated_credential(
     return read
 
 
-def _attached_policy(hint: Hint) -> tuple[Subject, ...]:
+def _attached_policy(hint: Hint) -> tuple[OfIam, ...]:
     arn = text_of(hint.parameters, "policyArn")
     if arn is None:
         raise _lacking(hint, "policyArn")
@@ -431,7 +426,7 @@ def _attached_policy(hint: Hint) -> tuple[Subject, ...]:
     return (UserPolicy(owner=user, name=arn.rpartition("/")[2], arn=arn, since=hint.time),)
 
 
-def _inline_policy(hint: Hint) -> tuple[Subject, ...]:
+def _inline_policy(hint: Hint) -> tuple[OfIam, ...]:
     name = text_of(hint.parameters, "policyName")
     if name is None:
         raise _lacking(hint, "policyName")
@@ -439,19 +434,19 @@ def _inline_policy(hint: Hint) -> tuple[Subject, ...]:
     return (UserPolicy(owner=user, name=name, since=hint.time),)
 
 
-def _detached_policy(hint: Hint) -> tuple[Subject, ...]:
+def _detached_policy(hint: Hint) -> tuple[OfIam, ...]:
     return _user_containment(hint) if _names(hint, "policyArn", DENY_ALL_ARN) else ()
 
 
-def _left_group(hint: Hint) -> tuple[Subject, ...]:
+def _left_group(hint: Hint) -> tuple[OfIam, ...]:
     return _user_containment(hint) if _names_our_group(hint) else ()
 
 
-def _boundary_changed(hint: Hint) -> tuple[Subject, ...]:
+def _boundary_changed(hint: Hint) -> tuple[OfIam, ...]:
     return () if _names(hint, "permissionsBoundary", DENY_ALL_ARN) else _user_containment(hint)
 
 
-def _tags_changed(hint: Hint) -> tuple[Subject, ...]:
+def _tags_changed(hint: Hint) -> tuple[OfIam, ...]:
     """Reads TagUser and UntagUser: only the marker matters."""
     tags = hint.parameters.get("tags")
     keys = hint.parameters.get("tagKeys")
@@ -464,7 +459,7 @@ def _tags_changed(hint: Hint) -> tuple[Subject, ...]:
     return _user_containment(hint) if MARKER_TAG in named else ()
 
 
-def _group_changed(hint: Hint) -> tuple[Subject, ...]:
+def _group_changed(hint: Hint) -> tuple[OfIam, ...]:
     """Reads changes of the quarantine group: whoever is contained by it may no longer be."""
     if not _names_our_group(hint):
         return ()
@@ -472,12 +467,12 @@ def _group_changed(hint: Hint) -> tuple[Subject, ...]:
     return (Contained(of=everybody, finding=None, holds=None, since=hint.time),)
 
 
-def _user_containment(hint: Hint) -> tuple[Subject, ...]:
+def _user_containment(hint: Hint) -> tuple[OfIam, ...]:
     user = IamUser(account=hint.account, name=_user_name(hint))
     return (Contained(of=user, finding=None, holds=None, since=hint.time),)
 
 
-def _containments(hint: Hint, subjects: Iterable[Subject]) -> tuple[Subject, ...]:
+def _containments(hint: Hint, subjects: Iterable[OfIam]) -> tuple[OfIam, ...]:
     return tuple(
         Contained(of=subject, finding=None, holds=None, since=hint.time)
         for subject in subjects
@@ -531,7 +526,7 @@ def _is_roots_own(hint: Hint) -> bool:
 
 
 _IAM = "iam.amazonaws.com"
-_READERS: dict[tuple[str, str], Callable[[Hint], tuple[Subject, ...]]] = {
+_READERS: dict[tuple[str, str], Callable[[Hint], tuple[OfIam, ...]]] = {
     (_IAM, "CreateUser"): _created_user,
     (_IAM, "CreateAccessKey"): _created_key,
     (_IAM, "UpdateAccessKey"): _updated_key,

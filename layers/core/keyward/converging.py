@@ -1,0 +1,422 @@
+"""Acts in Identity Center, which takes its time: each look does the next step that is open.
+
+Every function here looks at the present state first and does what is still lacking, whatever came
+before: a crash, a lost status, a second delivery. What AWS has not finished comes back as Pending,
+and is looked at again by a later message. No Lambda waits.
+"""
+
+import contextlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from keyward import drift
+from keyward.actions import (
+    AssignmentTarget,
+    Before,
+    DetachPolicy,
+    IdentityCenterAction,
+    Pending,
+    PermissionSetTarget,
+    ProvisionPermissionSet,
+    RecreatePermissionSet,
+    RemoveAssignment,
+    Request,
+    RequestKind,
+    RestorePermissionSet,
+)
+from keyward.drift import Attribute, Difference
+from keyward.errors import GatewayError, NotFoundError
+from keyward.gateways.identity_center import IdentityCenterGateway, Principal
+from keyward.model import CustomerPolicy, PermissionSetAttributes, PolicyDocument
+
+DELAYS_SECONDS = (2, 4, 8, 15, 30, 60)
+"""Waits before each look at what AWS does; the last one from then on."""
+
+PATIENCE = timedelta(minutes=30)
+"""After so long an act that AWS has not finished counts as failed, and people are told."""
+
+ATTEMPTS = 3
+"""So often a request that AWS began and did not finish is made anew."""
+
+OUTSTANDING = {
+    RequestKind.ASSIGNMENT_CREATION: 15,
+    RequestKind.ASSIGNMENT_DELETION: 15,
+    RequestKind.PROVISIONING: 3,
+}
+"""So many requests of a kind may be under way at once; creations and deletions count together.
+
+Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/limits.html
+"""
+
+
+def delay_seconds(pending: Pending) -> int:
+    """How long to wait before the next look."""
+    return DELAYS_SECONDS[min(pending.looks, len(DELAYS_SECONDS) - 1)]
+
+
+def put_off(pending: Pending, error: GatewayError, now: datetime) -> Pending | str:
+    """What waits while AWS throttles or conflicts: the same, later; a failure after long enough."""
+    if now - pending.since > PATIENCE:
+        return f"AWS has not finished in {PATIENCE.seconds // 60} minutes: {error}"
+    return _later(pending, str(error))
+
+
+def carry_out(
+    action: IdentityCenterAction,
+    *,
+    before: Before,
+    pending: Pending | None,
+    center: IdentityCenterGateway,
+    now: datetime,
+) -> str | Pending:
+    """Does the next step. What is done, in words, once AWS shows all of it; else what it awaits.
+
+    Raises NotFoundError where the object is gone, GatewayError: retryable too.
+    """
+    del before
+    state = pending or Pending(since=now, stage="begins")
+    match action:
+        case RemoveAssignment(target=target):
+            done = _unassigned(target, state, center, now)
+            return done if isinstance(done, Pending) else f"{done}{_sessions(action, now)}"
+        case DetachPolicy(target=target, policy=policy):
+            _take_off(_arn(target), policy, center)
+            done = _provisioned(_arn(target), state, center, now)
+            what = f"{_called(policy)} is off permission set {target.permission_set_name}"
+        case RestorePermissionSet(target=target, wanted=wanted):
+            state = _made_like(_arn(target), wanted, state, center)
+            done = _provisioned(_arn(target), state, center, now)
+            what = f"permission set {target.permission_set_name} is as wanted again"
+        case RecreatePermissionSet():
+            return _recreated(action, state, center, now)
+        case ProvisionPermissionSet(target=target):
+            done = _provisioned(_arn(target), state, center, now)
+            what = f"permission set {target.permission_set_name} is up to date"
+    return done if isinstance(done, Pending) else f"{what}; {done}"
+
+
+def undo(
+    action: IdentityCenterAction,
+    *,
+    before: Before,
+    pending: Pending | None,
+    center: IdentityCenterGateway,
+    now: datetime,
+) -> list[str] | Pending:
+    """Does the next step of putting back what was there before the act, as `carry_out` does.
+
+    Raises NotFoundError where what it is about is gone, GatewayError: retryable too.
+    """
+    state = pending or Pending(since=now, stage="begins")
+    match action:
+        case RemoveAssignment(target=target):
+            done = _assigned(target, state, center, now)
+            what = ""
+        case DetachPolicy(target=target) | RestorePermissionSet(target=target):
+            if before.attributes is None:
+                return []
+            state = _made_like(_arn(target), before.attributes, state, center, exact=True)
+            done = _provisioned(_arn(target), state, center, now)
+            what = f"permission set {target.permission_set_name} is as it was; "
+        case RecreatePermissionSet():
+            return _unmade(action, state, center, now)
+        case ProvisionPermissionSet():
+            return []
+    return done if isinstance(done, Pending) else [f"{what}{done}"]
+
+
+def _sessions(action: RemoveAssignment, now: datetime) -> str:
+    """Removing an assignment ends no session that has begun.
+
+    Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/revoke-user-permissions.html
+    """
+    until = now + timedelta(seconds=action.session_seconds)
+    return f"; sessions begun before may live until {until:%Y-%m-%d %H:%M} UTC"
+
+
+# Assignments
+
+
+def _unassigned(
+    target: AssignmentTarget, state: Pending, center: IdentityCenterGateway, now: datetime
+) -> str | Pending:
+    if not _is_assigned(target, center):
+        return f"the {_named(target)} is gone"
+    state, busy = _requested(state, center, now)
+    if busy:
+        return state
+    if _is_full(RequestKind.ASSIGNMENT_DELETION, center):
+        return _later(state, "waits: as many assignments as AWS allows are under way")
+    request = Request(kind=RequestKind.ASSIGNMENT_DELETION, id=center.unassign(target))
+    return _later(state, "AWS removes the assignment", requests=(request,))
+
+
+def _assigned(
+    target: AssignmentTarget, state: Pending, center: IdentityCenterGateway, now: datetime
+) -> str | Pending:
+    if _is_assigned(target, center):
+        return f"the {_named(target)} is there"
+    state, busy = _requested(state, center, now)
+    if busy:
+        return state
+    if _is_full(RequestKind.ASSIGNMENT_CREATION, center):
+        return _later(state, "waits: as many assignments as AWS allows are under way")
+    request = Request(kind=RequestKind.ASSIGNMENT_CREATION, id=center.assign(target))
+    return _later(state, "AWS makes the assignment", requests=(request,))
+
+
+def _is_assigned(target: AssignmentTarget, center: IdentityCenterGateway) -> bool:
+    principal = Principal(kind=target.principal_kind, id=target.principal_id)
+    return principal in center.principals_of(target.account, target.permission_set_arn)
+
+
+def _named(target: AssignmentTarget) -> str:
+    who = target.principal_name or target.principal_id
+    return (
+        f"assignment of permission set {target.permission_set_name} to "
+        f"{target.principal_kind.lower()} {who} in {target.account}"
+    )
+
+
+# Permission sets
+
+
+def _arn(target: PermissionSetTarget) -> str:
+    if target.arn is None:
+        message = f"permission set {target.permission_set_name} is gone"
+        raise NotFoundError(message, code="ResourceNotFoundException")
+    return target.arn
+
+
+def _called(policy: PolicyDocument | CustomerPolicy) -> str:
+    return policy.name if isinstance(policy, PolicyDocument) else f"{policy.path}{policy.name}"
+
+
+def _take_off(
+    arn: str, policy: PolicyDocument | CustomerPolicy, center: IdentityCenterGateway
+) -> None:
+    """Takes the one policy off, should it still be there: an inline one only if it is the same."""
+    _, actual = center.attributes(arn)
+    match policy:
+        case CustomerPolicy():
+            if policy in actual.customer_policies:
+                center.detach_policy(arn, policy)
+        case PolicyDocument(arn=str() as of_policy):
+            if of_policy in actual.managed_policies:
+                center.detach_policy(arn, of_policy)
+        case PolicyDocument(text=text):
+            if actual.inline_policy and drift.same_policy(actual.inline_policy, text):
+                center.set_inline_policy(arn, None)
+
+
+def _made_like(
+    arn: str,
+    wanted: PermissionSetAttributes,
+    state: Pending,
+    center: IdentityCenterGateway,
+    *,
+    exact: bool = False,
+) -> Pending:
+    """Makes the set as wanted; what was asked of AWS before that change is then of no use."""
+    _, actual = center.attributes(arn)
+    found = drift.differences(actual, wanted)
+    surplus = sorted(set(actual.tags) - set(wanted.tags)) if exact else []
+    if surplus:
+        center.remove_tags(arn, surplus)
+    if not found and not surplus:
+        return state
+    _apply(arn, found, wanted, center)
+    return state.model_copy(update={"requests": ()})
+
+
+def _apply(
+    arn: str,
+    found: Iterable[Difference],
+    wanted: PermissionSetAttributes,
+    center: IdentityCenterGateway,
+) -> None:
+    """The boundary first, then what is too much, then what is lacking: never more than before."""
+    by_attribute: dict[Attribute, list[Difference]] = {}
+    for difference in found:
+        by_attribute.setdefault(difference.attribute, []).append(difference)
+    policies = [
+        difference
+        for attribute in (Attribute.MANAGED_POLICY, Attribute.CUSTOMER_POLICY)
+        for difference in by_attribute.get(attribute, ())
+    ]
+    if Attribute.BOUNDARY in by_attribute:
+        center.set_boundary(arn, wanted.boundary)
+    for difference in policies:
+        if isinstance(difference.extra, str | CustomerPolicy):
+            center.detach_policy(arn, difference.extra)
+    if Attribute.INLINE_POLICY in by_attribute:
+        center.set_inline_policy(arn, wanted.inline_policy)
+    if by_attribute.keys() & {Attribute.DESCRIPTION, Attribute.SESSION, Attribute.RELAY_STATE}:
+        center.set_details(arn, wanted)
+    for difference in policies:
+        if isinstance(difference.lacking, str | CustomerPolicy):
+            center.attach_policy(arn, difference.lacking)
+    if Attribute.TAG in by_attribute:
+        center.set_tags(arn, wanted.tags)
+
+
+def _provisioned(
+    arn: str, state: Pending, center: IdentityCenterGateway, now: datetime
+) -> str | Pending:
+    """Brings the set into the accounts that have it: an edit alone does nothing there.
+
+    Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_ProvisionPermissionSet.html
+    """
+    is_through = False
+    if state.requests:
+        state, busy, is_through = _looked(state, center, now)
+        if busy:
+            return state
+    if is_through:
+        if not center.accounts_of(arn, stale=True):
+            return "every account that has it has it so"
+        return _later(state, "waits: accounts still hold an older version", anew=True)
+    if not center.accounts_of(arn):
+        return "no account has it"
+    if _is_full(RequestKind.PROVISIONING, center):
+        return _later(state, "waits: as much is being provisioned as AWS allows")
+    request = Request(kind=RequestKind.PROVISIONING, id=center.provision(arn))
+    return _later(state, "AWS brings it into the accounts", requests=(request,))
+
+
+def _recreated(
+    action: RecreatePermissionSet, state: Pending, center: IdentityCenterGateway, now: datetime
+) -> str | Pending:
+    name = action.target.permission_set_name
+    arn = state.arn or center.names().get(name)
+    if arn is None:
+        arn = center.create(name, action.wanted)
+    state = state.model_copy(update={"arn": arn})
+    state = _made_like(arn, action.wanted, state, center)
+    wanted = [
+        target.model_copy(update={"permission_set_arn": arn}) for target in action.assignments or ()
+    ]
+    state = _each(wanted, RequestKind.ASSIGNMENT_CREATION, state, center, now)
+    if state.requests:
+        return state
+    given = f" with {len(wanted)} assignments to groups" if wanted else ", assigned to nobody"
+    return f"permission set {name} is there again{given}; its ARN is {arn}"
+
+
+def _unmade(
+    action: RecreatePermissionSet, state: Pending, center: IdentityCenterGateway, now: datetime
+) -> list[str] | Pending:
+    name = action.target.permission_set_name
+    arn = state.arn or center.names().get(name)
+    if arn is None:
+        return [f"permission set {name} is gone"]
+    state = state.model_copy(update={"arn": arn})
+    made = [
+        target.model_copy(update={"permission_set_arn": arn}) for target in action.assignments or ()
+    ]
+    state = _each(made, RequestKind.ASSIGNMENT_DELETION, state, center, now)
+    if state.requests:
+        return state
+    with contextlib.suppress(NotFoundError):
+        center.delete(arn)
+    return [f"permission set {name} is gone again"]
+
+
+def _each(
+    targets: Iterable[AssignmentTarget],
+    kind: RequestKind,
+    state: Pending,
+    center: IdentityCenterGateway,
+    now: datetime,
+) -> Pending:
+    """Asks for what is lacking of many, as far as AWS takes it; no request left: all is done."""
+    should_be = kind is RequestKind.ASSIGNMENT_CREATION
+    lacking = [it for it in targets if _is_assigned(it, center) is not should_be]
+    if not lacking:
+        return state.model_copy(update={"requests": ()})
+    state, _ = _requested(state, center, now)
+    under_way = {request.about for request in state.requests}
+    room = OUTSTANDING[kind] - _outstanding(kind, center)
+    made = [
+        Request(kind=kind, id=(center.assign if should_be else center.unassign)(it), about=about)
+        for it in lacking[: max(room, 0)]
+        if (about := f"{it.account}/{it.principal_id}") not in under_way
+    ]
+    waits = Request(kind=kind, id="", about="waits for room")
+    requests = (*state.requests, *made) or (waits,)
+    return _later(state, f"{len(lacking)} assignments are still to do", requests=requests)
+
+
+# Requests that AWS has taken on
+
+
+def _requested(
+    state: Pending, center: IdentityCenterGateway, now: datetime
+) -> tuple[Pending, bool]:
+    """What becomes of the requests, and whether to wait for them."""
+    state, busy, is_through = _looked(state, center, now)
+    if is_through and not busy:
+        return _later(state, "waits: AWS doesn't show the effect yet", anew=True), True
+    return state, busy
+
+
+def _looked(
+    state: Pending, center: IdentityCenterGateway, now: datetime
+) -> tuple[Pending, bool, bool]:
+    """The requests that are under way, whether there are any, and whether AWS finished some.
+
+    Raises GatewayError where AWS failed too often, or takes too long.
+    """
+    if now - state.since > PATIENCE:
+        message = f"AWS has not finished in {PATIENCE.seconds // 60} minutes: {state.stage}"
+        raise GatewayError(message, code="NotFinished")
+    under_way, failures, is_through, reason = [], state.failures, False, ""
+    for request in state.requests:
+        if not request.id:
+            continue
+        status = center.status(request.kind, request.id)
+        match status.state:
+            case "IN_PROGRESS":
+                under_way.append(request)
+            case "SUCCEEDED":
+                is_through = True
+            case "FAILED":
+                failures += 1
+                reason = status.reason or "AWS gives no reason"
+            case "UNKNOWN":
+                continue
+    if failures >= ATTEMPTS:
+        message = f"AWS failed {failures} times: {reason}"
+        raise GatewayError(message, code="RequestFailed")
+    state = state.model_copy(update={"requests": tuple(under_way), "failures": failures})
+    return (_later(state, state.stage) if under_way else state), bool(under_way), is_through
+
+
+def _later(
+    state: Pending,
+    stage: str,
+    *,
+    requests: tuple[Request, ...] | None = None,
+    anew: bool = False,
+) -> Pending:
+    """The state to look at again later; `anew` with no request, so that it is made again."""
+    kept = () if anew else state.requests
+    return state.model_copy(
+        update={
+            "stage": stage,
+            "looks": state.looks + 1,
+            "requests": kept if requests is None else requests,
+        }
+    )
+
+
+def _is_full(kind: RequestKind, center: IdentityCenterGateway) -> bool:
+    return _outstanding(kind, center) >= OUTSTANDING[kind]
+
+
+def _outstanding(kind: RequestKind, center: IdentityCenterGateway) -> int:
+    if kind is RequestKind.PROVISIONING:
+        return center.outstanding(kind)
+    return center.outstanding(RequestKind.ASSIGNMENT_CREATION) + center.outstanding(
+        RequestKind.ASSIGNMENT_DELETION
+    )

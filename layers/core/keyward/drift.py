@@ -1,0 +1,141 @@
+"""How a permission set differs from what is wanted: as values to act on and as lines to read.
+
+Pure. What the catalogue leaves open is no difference: tags that it doesn't name, and a description
+where it has none.
+"""
+
+import json
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from keyward.model import Boundary, CustomerPolicy, PermissionSetAttributes
+
+
+class Attribute(StrEnum):
+    """The attributes of a permission set, as people call them."""
+
+    DESCRIPTION = "description"
+    SESSION = "session"
+    RELAY_STATE = "relay state"
+    MANAGED_POLICY = "managed policy"
+    CUSTOMER_POLICY = "customer managed policy"
+    INLINE_POLICY = "inline policy"
+    BOUNDARY = "permissions boundary"
+    TAG = "tag"
+
+
+type Value = str | int | CustomerPolicy | Boundary | tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One attribute, or one policy or tag, that is not as wanted.
+
+    `extra` is there and not wanted, `lacking` is wanted and not there; both for what has another
+    value than it should. A tag is (key, value).
+    """
+
+    attribute: Attribute
+    extra: Value | None = None
+    lacking: Value | None = None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """As a diff: `-` for what is and shouldn't be, `+` for what should be and isn't."""
+        return tuple(
+            f"{sign} {self.attribute}: {_text(self.attribute, value)}"
+            for sign, value in (("-", self.extra), ("+", self.lacking))
+            if value is not None
+        )
+
+
+def differences(
+    actual: PermissionSetAttributes, wanted: PermissionSetAttributes
+) -> tuple[Difference, ...]:
+    """Everything about `actual` that is not as wanted, in a fixed order."""
+    found: list[Difference] = []
+    if wanted.description is not None:
+        found += _changed(Attribute.DESCRIPTION, actual.description, wanted.description)
+    found += _changed(Attribute.SESSION, actual.session_seconds, wanted.session_seconds)
+    found += _changed(Attribute.RELAY_STATE, actual.relay_state, wanted.relay_state)
+    found += _of_sets(Attribute.MANAGED_POLICY, actual.managed_policies, wanted.managed_policies)
+    found += _of_sets(Attribute.CUSTOMER_POLICY, actual.customer_policies, wanted.customer_policies)
+    if not same_policy(actual.inline_policy, wanted.inline_policy):
+        found += _changed(Attribute.INLINE_POLICY, actual.inline_policy, wanted.inline_policy)
+    found += _changed(Attribute.BOUNDARY, actual.boundary, wanted.boundary)
+    for key, value in sorted(wanted.tags.items()):
+        is_value = actual.tags.get(key)
+        if is_value != value:
+            found.append(
+                Difference(
+                    attribute=Attribute.TAG,
+                    extra=None if is_value is None else (key, is_value),
+                    lacking=(key, value),
+                )
+            )
+    return tuple(found)
+
+
+def lines(found: Iterable[Difference]) -> tuple[str, ...]:
+    """The differences as a readable diff."""
+    return tuple(line for difference in found for line in difference.lines)
+
+
+def same_policy(one: str | None, other: str | None) -> bool:
+    """Whether two policies are the same but for white space and the order of members."""
+    if one is None or other is None:
+        return (one or "") == (other or "")
+    return one == other or _canonical(one) == _canonical(other)
+
+
+def _canonical(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), sort_keys=True)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _changed(
+    attribute: Attribute, actual: Value | None, wanted: Value | None
+) -> tuple[Difference, ...]:
+    if actual == wanted:
+        return ()
+    return (Difference(attribute=attribute, extra=actual, lacking=wanted),)
+
+
+def _of_sets[V: (str, CustomerPolicy)](
+    attribute: Attribute, actual: Iterable[V], wanted: Iterable[V]
+) -> list[Difference]:
+    have: set[V] = set(actual)
+    want: set[V] = set(wanted)
+    return [
+        *(Difference(attribute=attribute, extra=it) for it in _sorted(have - want)),
+        *(Difference(attribute=attribute, lacking=it) for it in _sorted(want - have)),
+    ]
+
+
+def _sorted[V: Hashable](values: Iterable[V]) -> list[V]:
+    return sorted(values, key=str)
+
+
+def _text(attribute: Attribute, value: Value) -> str:
+    match value:
+        case int() if attribute is Attribute.SESSION:
+            return hours(value)
+        case CustomerPolicy():
+            return f"{value.path}{value.name}"
+        case Boundary(customer_policy=CustomerPolicy() as policy):
+            return f"{policy.path}{policy.name}"
+        case Boundary():
+            return str(value.managed_policy_arn)
+        case (key, of_key):
+            return f"{key}={of_key}"
+        case _:
+            return str(value)
+
+
+def hours(seconds: int) -> str:
+    """A session's length as people say it: 4 h, 1 h 30 min."""
+    whole, rest = divmod(seconds, 3600)
+    return f"{whole} h" if not rest else f"{whole} h {rest // 60} min"

@@ -1,0 +1,94 @@
+"""Hint -> subjects: as the event claims them, and as they are in AWS now.
+
+`claimed` is pure: it is what `explain` and `backtest` judge, and what decides whether AWS is asked
+at all. `identified` finds out whom it is about, `current` reads just those subjects again.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from keyward.facts import directory, iam, identity_center
+from keyward.model import (
+    Catalogue,
+    EventOnly,
+    Hint,
+    OfIam,
+    OfIdentityCenter,
+    PermissionSetAttributes,
+    Subject,
+)
+from keyward.own import changed_by
+
+if TYPE_CHECKING:
+    from keyward.gateways.reach import Reach
+    from keyward.ledger import Ledger
+
+NO_CATALOGUE: Mapping[str, PermissionSetAttributes] = {}
+
+
+def claimed(hint: Hint, catalogue: Catalogue = NO_CATALOGUE) -> tuple[Subject, ...]:
+    """The subjects that the event speaks of, as it claims them. No AWS call.
+
+    Raises EventError where the event lacks what it must have: CloudTrail leaves out request and
+    response over 100 KB, and such an event must reach a human and not be overlooked.
+    Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+    """
+    if hint.error_code is not None:
+        return ()
+    return (
+        *iam.claimed(hint),
+        *identity_center.claimed(hint, catalogue),
+        *directory.claimed(hint),
+        *changed_by(hint),
+    )
+
+
+def identified(
+    subjects: Iterable[Subject], *, hint: Hint, reach: "Reach", ledger: "Ledger", now: datetime
+) -> tuple[list[Subject], list[Subject]]:
+    """The claimed subjects with whom they are about, exact; and those that are gone.
+
+    What no API shows stays as it is claimed.
+    """
+    subjects = tuple(subjects)
+    found: list[Subject] = [subject for subject in subjects if isinstance(subject, EventOnly)]
+    gone: list[Subject] = []
+    if in_iam := [subject for subject in subjects if isinstance(subject, OfIam)]:
+        here, missing = iam.identified(in_iam, hint=hint, iam=reach.iam(), ledger=ledger, now=now)
+        found += here
+        gone += missing
+    if others := [subject for subject in subjects if isinstance(subject, OfIdentityCenter)]:
+        there, absent = identity_center.identified(others, reach=reach, ledger=ledger)
+        found += there
+        gone += absent
+    return found, gone
+
+
+def recorded(
+    subjects: Iterable[Subject], *, hint: Hint, ledger: "Ledger", now: datetime
+) -> list[Subject]:
+    """The claimed subjects as far as the ledger alone knows them, where AWS can't be read."""
+    subjects = tuple(subjects)
+    return [
+        *(subject for subject in subjects if not isinstance(subject, OfIam)),
+        *iam.recorded(
+            (subject for subject in subjects if isinstance(subject, OfIam)),
+            hint=hint,
+            ledger=ledger,
+            now=now,
+        ),
+    ]
+
+
+def current(
+    subjects: Iterable[Subject], *, reach: "Reach", ledger: "Ledger", now: datetime
+) -> list[Subject]:
+    """Just those subjects, as they are in AWS now; left out are those that are gone."""
+    subjects = tuple(subjects)
+    found: list[Subject] = [subject for subject in subjects if isinstance(subject, EventOnly)]
+    if in_iam := [subject for subject in subjects if isinstance(subject, OfIam)]:
+        found += iam.current(in_iam, iam=reach.iam())
+    if others := [subject for subject in subjects if isinstance(subject, OfIdentityCenter)]:
+        found += identity_center.current(others, reach=reach, ledger=ledger, now=now)
+    return found

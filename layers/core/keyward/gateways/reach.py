@@ -1,0 +1,21 @@
+"""The gateways that one event may need. Nothing is built, and no account entered, before it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keyward.gateways.iam import IamGateway
+from keyward.gateways.identity_center import IdentityCenterGateway
+from keyward.gateways.trail import TrailGateway
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How far one event reaches: IAM of its account; and of the hub what Identity Center needs.
+
+    Each raises GatewayError where the account can't be entered.
+    """
+
+    iam: Callable[[], IamGateway]
+    hub_iam: Callable[[], IamGateway]
+    identity_center: Callable[[], IdentityCenterGateway]
+    trail: Callable[[], TrailGateway]

@@ -1,0 +1,129 @@
+"""Releases what Keyward did: what was there before comes back, and is left alone for some days.
+
+An operator begins a release; what Identity Center has not finished then, the guard follows.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from keyward import converging, executor, planner
+from keyward.actions import Before, Pending
+from keyward.errors import NotFoundError
+from keyward.findings import Containment, FindingRecord, State
+from keyward.observability import count
+from keyward.services import Services
+
+GONE = (
+    "nothing of that name is what Keyward acted on: nothing to restore where it is deleted; where "
+    "it was renamed, give it its name back and release it again"
+)
+
+
+def release(  # noqa: PLR0913 - all of it by name
+    record: FindingRecord, *, by: str, reason: str, days: int, services: Services, now: datetime
+) -> tuple[FindingRecord, list[str]]:
+    """Records that a release begins, restores, reads back, and records that it is done.
+
+    A second call finishes what a crash left half done. Where AWS takes longer, the record still
+    says so, and the guard finishes it. Raises GatewayError.
+    """
+    held = services.ledger.containment(record.account, record.held_as)
+    begun = planner.releasing(
+        record,
+        by=by,
+        reason=reason,
+        now=now,
+        claim_seconds=services.environment.claim_seconds,
+    )
+    services.ledger.release_begins(
+        begun,
+        replacing=record,
+        unique_ids=_unique_ids(record, held),
+        until=now + timedelta(days=days),
+        by=by,
+    )
+    return _restore(begun, held, note=f"released for {days} days", services=services, now=now)
+
+
+def resume(record: FindingRecord, *, services: Services, now: datetime) -> FindingRecord:
+    """Looks how far a release is that waits for Identity Center. Raises GatewayError."""
+    held = services.ledger.containment(record.account, record.held_as)
+    notes = record.pending.notes if record.pending else ()
+    note = notes[0] if notes else "released"
+    return _restore(record, held, note=note, services=services, now=now)[0]
+
+
+def _restore(
+    begun: FindingRecord,
+    held: Containment | None,
+    *,
+    note: str,
+    services: Services,
+    now: datetime,
+) -> tuple[FindingRecord, list[str]]:
+    unique_ids = _unique_ids(begun, held)
+    restored: list[str] | Pending = []
+    if held is not None:
+        try:
+            restored = executor.undo(
+                held.action,
+                before=held.before,
+                pending=begun.pending,
+                reach=services.reach(begun.account, now),
+                sleep=services.sleep,
+                now=now,
+            )
+        except NotFoundError:
+            restored, unique_ids = [GONE], ()
+    if isinstance(restored, Pending):
+        waits = follow(
+            begun, restored.model_copy(update={"notes": (note,)}), services=services, now=now
+        )
+        return waits, [f"under way: {restored.stage}"]
+    ended = planner.finished(
+        begun,
+        State.RELEASED,
+        outcome=f"{note}: {'; '.join(restored) or 'nothing had been changed'}",
+        now=now,
+    )
+    for sibling in services.ledger.findings_of(begun.account, begun.held_as):
+        _release_sibling(sibling, begun.key, services, now)
+    services.ledger.release_ends(ended, replacing=begun, unique_ids=unique_ids)
+    count("Releases")
+    return ended, restored
+
+
+def follow(
+    record: FindingRecord, pending: Pending, *, services: Services, now: datetime
+) -> FindingRecord:
+    """Records what an act or a release waits for, and sees to it that somebody looks again.
+
+    The message goes out last: where it fails, the delivery that is being worked on comes again.
+    """
+    delay = converging.delay_seconds(pending)
+    waits = planner.waiting(
+        record,
+        pending,
+        delay_seconds=delay,
+        now=now,
+        claim_seconds=services.environment.claim_seconds,
+    )
+    services.ledger.finish(waits, replacing=record)
+    services.center_queue.follow(record.key, delay_seconds=delay)
+    return waits
+
+
+def _unique_ids(record: FindingRecord, held: Containment | None) -> Iterable[str]:
+    before = held.before if held else Before()
+    return (record.held_as, *(id_ for id_, active in before.statuses.items() if active))
+
+
+def _release_sibling(key: str, lead: str, services: Services, now: datetime) -> None:
+    """Another finding for whose sake the subject was contained: released with it, not told."""
+    sibling = services.ledger.finding(key)
+    if key == lead or sibling is None or sibling.state not in {State.ACTED, State.FAILED}:
+        return
+    released = planner.finished(
+        sibling, State.RELEASED, outcome=f"released with finding {lead}", now=now
+    )
+    services.ledger.finish(released.model_copy(update={"untold": None}), replacing=sibling)
