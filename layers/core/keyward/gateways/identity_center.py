@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from keyward.actions import AssignmentTarget, RequestKind
 from keyward.model import (
     AccountId,
+    Boundary,
+    CustomerPolicy,
+    PermissionSetAttributes,
     PrincipalKind,
 )
 
@@ -94,7 +98,7 @@ class IdentityCenterGateway:
         raise NotImplementedError(group_id, user_id)
 
     def create(self, name: str, wanted: PermissionSetAttributes) -> str:
-        """Makes a permission set with description, session, relay state and tags; returns its ARN."""
+        """Makes a set with description, session, relay state and tags; returns its ARN."""
         raise NotImplementedError(name, wanted)
 
     def set_details(self, arn: str, wanted: PermissionSetAttributes) -> None:
