@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.flow.center import Center, a_center
 from tests.flow.world import World, a_world
 
 
@@ -12,4 +13,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """An organization, settings that enforce everything, and functions that have just started."""
     with a_world(monkeypatch) as made:
         made.settings()
+        yield made
+
+
+@pytest.fixture
+def center(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Center]:
+    """Identity Center in that organization, with a catalogue of one permission set."""
+    with a_center(world, monkeypatch) as made:
         yield made

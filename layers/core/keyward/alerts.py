@@ -16,6 +16,9 @@ Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 DIGEST_LINES = 25
 """So many findings a digest names one by one."""
 
+DETAIL_LINES = 40
+"""So many lines of a diff an alert shows; the ledger has them all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
@@ -32,9 +35,13 @@ def alert(what: FindingRecord | Notice) -> Alert:
 
 
 def _of_finding(record: FindingRecord) -> Alert:
-    done = _DONE[record.state]
+    done = _done(record)
+    shown = record.details[:DETAIL_LINES]
+    more = len(record.details) - len(shown)
     lines = [
         f"{record.severity.upper()}: {clean(record.reason)}",
+        *(f"    {clean(line)}" for line in shown),
+        *([f"    ... and {more} more lines"] if more else []),
         "",
         f"What:     {clean(record.subject)}",
         f"Where:    account {record.account}, seen in {clean(record.evidence.region)}",
@@ -107,9 +114,25 @@ def digest(records: Iterable[FindingRecord | Notice]) -> Alert:
 def _line(item: FindingRecord | Notice) -> str:
     if isinstance(item, Notice):
         return clean(item.title)
-    return f"{clean(item.subject)} in {item.account}: {_DONE[item.state].lower()} ({item.key})"
+    return f"{clean(item.subject)} in {item.account}: {_done(item).lower()} ({item.key})"
 
 
+def _done(record: FindingRecord) -> str:
+    """What became of it, in the words of what was asked for."""
+    if record.action is not None and record.state is State.ACTED:
+        return _ACTED.get(record.action.name, _DONE[State.ACTED])
+    if record.action is not None and record.state is State.FAILED and record.action.name in _ACTED:
+        return "NOT DONE"
+    return _DONE[record.state]
+
+
+_ACTED = {
+    "remove-assignment": "Assignment removed",
+    "detach-policy": "Policy detached",
+    "restore-permission-set": "Restored",
+    "recreate-permission-set": "Made again",
+    "provision-permission-set": "Provisioned",
+}
 _DONE = {
     State.OPEN: "Reported",
     State.ACTING: "Acting on",
@@ -123,6 +146,8 @@ _DONE = {
 
 
 def _what_was_done(record: FindingRecord) -> str:
+    if record.pending is not None:
+        return f"under way: {clean(record.pending.stage)}"
     if record.outcome is not None:
         return clean(record.outcome)
     if record.held is not None:

@@ -4,6 +4,7 @@ Pure. What the catalogue leaves open is no difference: tags that it doesn't name
 where it has none.
 """
 
+import difflib
 import json
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ class Difference:
     @property
     def lines(self) -> tuple[str, ...]:
         """As a diff: `-` for what is and shouldn't be, `+` for what should be and isn't."""
+        if self.attribute is Attribute.INLINE_POLICY:
+            return _policy_lines(self.extra, self.lacking)
         return tuple(
             f"{sign} {self.attribute}: {_text(self.attribute, value)}"
             for sign, value in (("-", self.extra), ("+", self.lacking))
@@ -87,6 +90,26 @@ def same_policy(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return (one or "") == (other or "")
     return one == other or _canonical(one) == _canonical(other)
+
+
+def _policy_lines(actual: object, wanted: object) -> tuple[str, ...]:
+    """What differs between two inline policies, line by line of their statements."""
+    if actual is None or wanted is None:
+        sign, only = ("+", wanted) if actual is None else ("-", actual)
+        return tuple(f"{sign} inline policy: {line}" for line in _pretty(only))
+    found = difflib.unified_diff(_pretty(actual), _pretty(wanted), n=1, lineterm="")
+    return tuple(
+        f"{line[:1]} inline policy: {line[1:]}"
+        for line in found
+        if not line.startswith(("---", "+++", "@@"))
+    )
+
+
+def _pretty(text: object) -> list[str]:
+    try:
+        return json.dumps(json.loads(str(text)), indent=1, sort_keys=True).splitlines()
+    except (ValueError, RecursionError):
+        return str(text).splitlines()
 
 
 def _canonical(text: str) -> str:
