@@ -19,13 +19,15 @@ import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
 from botocore.model import ListShape, StringShape, StructureShape
 from moto.core.exceptions import JsonRESTError
 from moto.core.utils import camelcase_to_underscores
-from moto.identitystore.models import identitystore_backends
+from moto.identitystore.exceptions import ConflictException as StoreConflictException
+from moto.identitystore.exceptions import ResourceNotFoundException as StoreNotFoundException
+from moto.identitystore.models import IdentityStoreBackend, identitystore_backends
 from moto.ssoadmin import models
 from moto.ssoadmin.responses import SSOAdminResponse
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from botocore.model import ServiceModel, Shape
+    from moto.identitystore.models import IdentityStoreData
     from moto.ssoadmin.models import Instance, ManagedPolicy, PermissionSet, SSOAdminBackend
 
 type Json = dict[str, Any]
@@ -83,6 +86,10 @@ class Behaviour:
     refusals: dict[str, list[str]] = field(default_factory=dict)
     failures: dict[str, list[str]] = field(default_factory=dict)
     losses: dict[str, list[bool]] = field(default_factory=dict)
+
+    def serves(self, account: str, region: str) -> bool:
+        """Return whether this account sees the instance in this region."""
+        return self.owner in {None, account} and self.home_region in {None, region}
 
     def refuse(self, operation: str, code: str, *, times: int = 1) -> None:
         """Let the next calls of an operation fail at once: ConflictException, throttled, denied."""
@@ -278,6 +285,8 @@ def install(behaviour: Behaviour) -> None:
 
     _replace(models.Instance, "__init__", instance)
     _replace(models.PermissionSet, "generate_id", staticmethod(_permission_set_id))
+    for name, method in _store_methods().items():
+        _replace(IdentityStoreBackend, name, method)
 
 
 def uninstall() -> None:
@@ -300,12 +309,13 @@ def settle_all(account: str, region: str = "us-east-1") -> None:
 def center_of(account: str, region: str = "us-east-1") -> Center:
     """Return the instance of an account and region, for a test to arrange and to read."""
     backend = models.ssoadmin_backends[account][region]
-    found = vars(backend).get("keyward_center")
-    if not isinstance(found, Center):
-        found = Center(backend=backend, behaviour=_installed.behaviour)
-        vars(backend)["keyward_center"] = found
-    found.behaviour = _installed.behaviour
-    return found
+    with _installed.lock:
+        found = vars(backend).get("keyward_center")
+        if not isinstance(found, Center):
+            found = Center(backend=backend, behaviour=_installed.behaviour)
+            vars(backend)["keyward_center"] = found
+        found.behaviour = _installed.behaviour
+        return found
 
 
 @dataclass
@@ -332,6 +342,50 @@ def _permission_set_id(instance_arn: str) -> str:
     return f"{instance_arn.replace(':instance/', ':permissionSet/')}/ps-{uuid.uuid4().hex[:16]}"
 
 
+def _store_methods() -> dict[str, object]:
+    """Return what moto's identity store gets wrong, by the name of its method.
+
+    It makes a store of any name on demand, adds a member twice, and keeps the memberships of a
+    group or person that is deleted.
+    Source: https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_CreateGroupMembership.html
+    """
+    private = "_IdentityStoreBackend__get_identity_store"
+    find = vars(IdentityStoreBackend)[private]
+    add = IdentityStoreBackend.create_group_membership
+
+    def existing(self: IdentityStoreBackend, store_id: str) -> IdentityStoreData:
+        center = center_of(self.account_id, self.region_name)
+        here = center.behaviour.serves(self.account_id, self.region_name)
+        if here and store_id == center.instance.identity_store_id:
+            return cast("IdentityStoreData", find(self, store_id))
+        message, kind = "IDENTITY_STORE not found.", "IDENTITY_STORE"
+        raise StoreNotFoundException(message=message, resource_type=kind)
+
+    def add_once(
+        self: IdentityStoreBackend, identity_store_id: str, group_id: str, member_id: dict[str, str]
+    ) -> tuple[str, str]:
+        held = existing(self, identity_store_id).group_memberships.values()
+        if any((m["GroupId"], m["MemberId"]) == (group_id, member_id) for m in held):
+            message, reason = "Member is in the group", "UNIQUENESS_CONSTRAINT_VIOLATION"
+            raise StoreConflictException(message=message, reason=reason)
+        return add(self, identity_store_id, group_id, member_id)
+
+    def deleting(name: str) -> Callable[..., None]:
+        known = vars(IdentityStoreBackend)[name]
+
+        def method(self: IdentityStoreBackend, *, identity_store_id: str, **deleted: str) -> None:
+            memberships = existing(self, identity_store_id).group_memberships
+            for number, held in list(memberships.items()):
+                if {held["GroupId"], held["MemberId"]["UserId"]} & set(deleted.values()):
+                    del memberships[number]
+            known(self, identity_store_id, *deleted.values())
+
+        return method
+
+    deletions = {name: deleting(name) for name in ("delete_group", "delete_user")}
+    return {private: existing, "create_group_membership": add_once, **deletions}
+
+
 def _answering(operation: str) -> Callable[[SSOAdminResponse], str]:
     def method(response: SSOAdminResponse) -> str:
         with _installed.lock:
@@ -352,8 +406,7 @@ def answer(operation: str, response: SSOAdminResponse) -> Json:
     if refusals := behaviour.refusals.get(operation):
         raise refused(refusals.pop(0), "refused on demand")
     validate(operation, asked)
-    away = behaviour.owner not in {None, response.current_account}
-    if away or behaviour.home_region not in {None, response.region}:
+    if not behaviour.serves(response.current_account, response.region):
         if operation == "ListInstances":
             return {"Instances": []}
         raise refused(MISSING, "Instance not found")

@@ -118,8 +118,9 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Directory]:
             DisplayName="Ana",
             Name={"GivenName": "Ana", "FamilyName": "Example"},
         )["UserId"]
-        member = {"UserId": person}
-        people.create_group_membership(IdentityStoreId=store, GroupId=group, MemberId=member)
+        people.create_group_membership(
+            IdentityStoreId=store, GroupId=group, MemberId={"UserId": person}
+        )
         made = sso.create_permission_set(InstanceArn=instance["InstanceArn"], Name="Developer")
         yield Directory(
             sso=sso,
@@ -318,7 +319,8 @@ def test_assignments_of_a_person_include_those_of_their_groups(directory: Direct
 def test_changed_set_is_stale_in_accounts_until_provisioned(directory: Directory) -> None:
     directory.assigned()
     directory.assigned(TargetId=OTHER_ACCOUNT)
-    stale, latest = (f"LATEST_PERMISSION_SET_{s}" for s in ("NOT_PROVISIONED", "PROVISIONED"))
+    stale: Any = "LATEST_PERMISSION_SET_NOT_PROVISIONED"
+    latest: Any = "LATEST_PERMISSION_SET_PROVISIONED"
     assert directory.accounts(ProvisioningStatus=latest) == [ACCOUNT, OTHER_ACCOUNT]
     directory.sso.attach_managed_policy_to_permission_set(
         **directory.of(ManagedPolicyArn=READ_ONLY)
@@ -331,7 +333,7 @@ def test_changed_set_is_stale_in_accounts_until_provisioned(directory: Directory
     assert directory.provisioning(request)["Status"] == "SUCCEEDED"
     assert directory.accounts(ProvisioningStatus=latest) == [ACCOUNT]
     sets = directory.sso.list_permission_sets_provisioned_to_account
-    of_account = {"InstanceArn": directory.instance, "AccountId": OTHER_ACCOUNT}
+    of_account: Any = {"InstanceArn": directory.instance, "AccountId": OTHER_ACCOUNT}
     assert sets(**of_account)["PermissionSets"] == [directory.permission_set]
     assert sets(**of_account, ProvisioningStatus=latest)["PermissionSets"] == []
     directory.provision()
@@ -577,6 +579,23 @@ def test_lists_come_in_pages(directory: Directory) -> None:
     assert [arn for page in pages for arn in page] == [directory.permission_set, *names]
 
 
+def test_store_keeps_a_membership_once_and_none_of_the_deleted(directory: Directory) -> None:
+    people = boto3.client("identitystore", region_name=REGION, config=ONCE)
+    about: dict[str, Any] = {"IdentityStoreId": directory.store, "GroupId": directory.group}
+    again = lambda: people.create_group_membership(**about, MemberId={"UserId": directory.person})  # noqa: E731  asked once
+    assert refused(again) == "ConflictException"
+    assert len(people.list_group_memberships(**about)["GroupMemberships"]) == 1
+    people.delete_user(IdentityStoreId=directory.store, UserId=directory.person)
+    assert people.list_group_memberships(**about)["GroupMemberships"] == []
+
+
+def test_other_store_is_unknown(directory: Directory) -> None:
+    people = boto3.client("identitystore", region_name=REGION, config=ONCE)
+    answer = refused(lambda: people.list_groups(IdentityStoreId="d-0123456789"))
+    assert answer == "ResourceNotFoundException"
+    assert people.list_groups(IdentityStoreId=directory.store)["Groups"]
+
+
 def test_other_accounts_and_regions_have_no_instance(directory: Directory) -> None:
     directory.behaviour.owner, directory.behaviour.home_region = OWNER, REGION
     assert directory.sso.list_instances()["Instances"][0]["OwnerAccountId"] == OWNER
@@ -584,6 +603,10 @@ def test_other_accounts_and_regions_have_no_instance(directory: Directory) -> No
     assert elsewhere.list_instances()["Instances"] == []
     describe = elsewhere.describe_permission_set
     assert refused(lambda: describe(**directory.of())) == "ResourceNotFoundException"
+    people = boto3.client("identitystore", region_name="eu-west-1", config=ONCE)
+    listed = people.list_groups
+    answer = refused(lambda: listed(IdentityStoreId=directory.store))
+    assert answer == "ResourceNotFoundException"
     directory.behaviour.owner = ACCOUNT
     assert directory.sso.list_instances()["Instances"] == []
 
