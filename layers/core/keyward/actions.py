@@ -212,6 +212,7 @@ class Pending(_Value):
 
     `looks` counts the looks so far, `failures` the requests that AWS began and did not finish.
     `stage` says, in words, what it waits for. `arn` is that of a permission set made on the way.
+    Nothing is to be done `not_before` then.
     """
 
     requests: tuple[Request, ...] = ()
@@ -221,6 +222,14 @@ class Pending(_Value):
     stage: str
     arn: str | None = None
     notes: tuple[str, ...] = ()
+    not_before: AwareDatetime | None = None
+
+
+class Done(_Value):
+    """An act that is verified, in words; `aftercare` is what is taken back by itself later."""
+
+    text: str
+    aftercare: Pending | None = None
 
 
 class Before(_Value):

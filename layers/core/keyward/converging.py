@@ -6,7 +6,9 @@ and is looked at again by a later message. No Lambda waits.
 """
 
 import contextlib
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from keyward import drift
@@ -14,6 +16,7 @@ from keyward.actions import (
     AssignmentTarget,
     Before,
     DetachPolicy,
+    Done,
     IdentityCenterAction,
     Pending,
     PermissionSetTarget,
@@ -27,7 +30,14 @@ from keyward.actions import (
 from keyward.drift import Attribute, Difference
 from keyward.errors import GatewayError, NotFoundError
 from keyward.gateways.identity_center import IdentityCenterGateway, Principal
-from keyward.model import CustomerPolicy, PermissionSetAttributes, PolicyDocument
+from keyward.ledger import Ledger
+from keyward.livedeny import LiveDeny, with_denies
+from keyward.model import (
+    CustomerPolicy,
+    PermissionSetAttributes,
+    PolicyDocument,
+    PrincipalKind,
+)
 
 DELAYS_SECONDS = (2, 4, 8, 15, 30, 60)
 """Waits before each look at what AWS does; the last one from then on."""
@@ -49,36 +59,39 @@ Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/limits.html
 """
 
 
-def delay_seconds(pending: Pending) -> int:
-    """How long to wait before the next look."""
+def delay_seconds(pending: Pending, now: datetime) -> int:
+    """How long to wait before the next look; longer than a queue can, it looks in between."""
+    if pending.not_before is not None:
+        return max(math.ceil((pending.not_before - now).total_seconds()), 1)
     return DELAYS_SECONDS[min(pending.looks, len(DELAYS_SECONDS) - 1)]
 
 
-def put_off(pending: Pending, error: GatewayError, now: datetime) -> Pending | str:
-    """What waits while AWS throttles or conflicts: the same, later; a failure after long enough."""
-    if now - pending.since > PATIENCE:
-        return f"AWS has not finished in {PATIENCE.seconds // 60} minutes: {error}"
+def put_off(pending: Pending, error: GatewayError, now: datetime) -> Pending | None:
+    """What waits while AWS throttles or conflicts: the same, later; None after long enough."""
+    if not error.retryable or now - pending.since > PATIENCE:
+        return None
     return _later(pending, str(error))
 
 
 def carry_out(
     action: IdentityCenterAction,
     *,
-    before: Before,
     pending: Pending | None,
     center: IdentityCenterGateway,
+    ledger: Ledger,
     now: datetime,
-) -> str | Pending:
+) -> Done | Pending:
     """Does the next step. What is done, in words, once AWS shows all of it; else what it awaits.
 
     Raises NotFoundError where the object is gone, GatewayError: retryable too.
     """
-    del before
     state = pending or Pending(since=now, stage="begins")
     match action:
         case RemoveAssignment(target=target):
             done = _unassigned(target, state, center, now)
-            return done if isinstance(done, Pending) else f"{done}{_sessions(action, now)}"
+            if not isinstance(done, Pending):
+                return _sessions_ended(action, done, state, center=center, ledger=ledger, now=now)
+            what = ""
         case DetachPolicy(target=target, policy=policy):
             _take_off(_arn(target), policy, center)
             done = _provisioned(_arn(target), state, center, now)
@@ -88,19 +101,45 @@ def carry_out(
             done = _provisioned(_arn(target), state, center, now)
             what = f"permission set {target.permission_set_name} is as wanted again"
         case RecreatePermissionSet():
-            return _recreated(action, state, center, now)
+            done = _recreated(action, state, center, now)
+            what = f"permission set {action.target.permission_set_name} is there again"
         case ProvisionPermissionSet(target=target):
             done = _provisioned(_arn(target), state, center, now)
             what = f"permission set {target.permission_set_name} is up to date"
-    return done if isinstance(done, Pending) else f"{what}; {done}"
+    return done if isinstance(done, Pending) else Done(text=f"{what}; {done}")
 
 
-def undo(
+def take_back(
+    action: IdentityCenterAction,
+    *,
+    pending: Pending,
+    center: IdentityCenterGateway,
+    ledger: Ledger,
+    now: datetime,
+) -> Pending | None:
+    """Takes back what was to stand only for a while, as `carry_out` does; None once that is done.
+
+    Raises NotFoundError where the object is gone, GatewayError: retryable too.
+    """
+    if not isinstance(action, RemoveAssignment):
+        return None
+    if pending.not_before is not None and now < pending.not_before:
+        return pending
+    if pending.not_before is not None:
+        pending = Pending(since=now, stage="lifts the deny of sessions that have ended")
+    arn = action.target.permission_set_arn
+    state = _with_denies(arn, ledger.live_denies(arn, now=now), pending, center)
+    done = _provisioned(arn, state, center, now)
+    return done if isinstance(done, Pending) else None
+
+
+def undo(  # noqa: PLR0913 - all of it by name
     action: IdentityCenterAction,
     *,
     before: Before,
     pending: Pending | None,
     center: IdentityCenterGateway,
+    ledger: Ledger,
     now: datetime,
 ) -> list[str] | Pending:
     """Does the next step of putting back what was there before the act, as `carry_out` does.
@@ -110,6 +149,8 @@ def undo(
     state = pending or Pending(since=now, stage="begins")
     match action:
         case RemoveAssignment(target=target):
+            if action.deny_sessions:
+                state = _deny_lifted(target, state, center=center, ledger=ledger, now=now)
             done = _assigned(target, state, center, now)
             what = ""
         case DetachPolicy(target=target) | RestorePermissionSet(target=target):
@@ -125,13 +166,81 @@ def undo(
     return done if isinstance(done, Pending) else [f"{what}{done}"]
 
 
-def _sessions(action: RemoveAssignment, now: datetime) -> str:
-    """Removing an assignment ends no session that has begun.
+# Sessions that have begun
+
+
+def _sessions_ended(  # noqa: PLR0913 - all of it by name
+    action: RemoveAssignment,
+    done: str,
+    state: Pending,
+    *,
+    center: IdentityCenterGateway,
+    ledger: Ledger,
+    now: datetime,
+) -> Done | Pending:
+    """What becomes of sessions that began before the removal, which ends none of them.
 
     Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/revoke-user-permissions.html
     """
+    target, arn = action.target, action.target.permission_set_arn
     until = now + timedelta(seconds=action.session_seconds)
-    return f"; sessions begun before may live until {until:%Y-%m-%d %H:%M} UTC"
+    live = f"{done}; sessions begun before may live until {until:%Y-%m-%d %H:%M} UTC"
+    if not action.deny_sessions or target.principal_kind is not PrincipalKind.USER:
+        return Done(text=live)
+    denies = ledger.live_denies(arn, now=now)
+    mine = next((it for it in denies if _is_about(it, target)), None)
+    if mine is None:
+        if target.account not in center.accounts_of(arn):
+            return Done(text=f"{done}; its role is gone from the account, and sessions with it")
+        mine = LiveDeny(account=target.account, user_id=target.principal_id, until=until)
+        ledger.deny_session(arn, mine)
+        denies = [*denies, mine]
+    try:
+        state = _with_denies(arn, denies, state, center)
+    except GatewayError as error:
+        if error.retryable or isinstance(error, NotFoundError):
+            raise
+        ledger.deny_session(arn, replace(mine, until=now))
+        return Done(text=f"{live}: they could not be denied ({error})")
+    through = _provisioned(arn, state, center, now)
+    if isinstance(through, Pending):
+        return through
+    return Done(
+        text=f"{done}; sessions begun before are denied until {mine.until:%Y-%m-%d %H:%M} UTC",
+        aftercare=Pending(since=mine.until, stage="lifts the deny", not_before=mine.until),
+    )
+
+
+def _is_about(deny: LiveDeny, target: AssignmentTarget) -> bool:
+    return deny.account == target.account and deny.user_id == target.principal_id
+
+
+def _with_denies(
+    arn: str, denies: Iterable[LiveDeny], state: Pending, center: IdentityCenterGateway
+) -> Pending:
+    """Makes the set's inline policy hold exactly these denies, beside what else it holds."""
+    _, actual = center.attributes(arn)
+    wanted = with_denies(actual, denies)
+    if drift.same_policy(actual.inline_policy, wanted.inline_policy):
+        return state
+    center.set_inline_policy(arn, wanted.inline_policy)
+    return state.model_copy(update={"requests": ()})
+
+
+def _deny_lifted(
+    target: AssignmentTarget,
+    state: Pending,
+    *,
+    center: IdentityCenterGateway,
+    ledger: Ledger,
+    now: datetime,
+) -> Pending:
+    """Lifts the deny; the assignment that is made then brings the set into its account anew."""
+    arn = target.permission_set_arn
+    mine = [it for it in ledger.live_denies(arn, now=now) if _is_about(it, target)]
+    for deny in mine:
+        ledger.deny_session(arn, replace(deny, until=now))
+    return _with_denies(arn, ledger.live_denies(arn, now=now), state, center)
 
 
 # Assignments
@@ -299,8 +408,8 @@ def _recreated(
     state = _each(wanted, RequestKind.ASSIGNMENT_CREATION, state, center, now)
     if state.requests:
         return state
-    given = f" with {len(wanted)} assignments to groups" if wanted else ", assigned to nobody"
-    return f"permission set {name} is there again{given}; its ARN is {arn}"
+    given = f"{len(wanted)} groups have it again" if wanted else "nobody is assigned it"
+    return f"{given}; its ARN is {arn}"
 
 
 def _unmade(

@@ -16,6 +16,7 @@ from keyward.actions import (
     Before,
     DeactivateAccessKeys,
     DeactivateCredential,
+    Done,
     IamAction,
     Pending,
     QuarantineUser,
@@ -25,6 +26,7 @@ from keyward.errors import GatewayError, NotFoundError
 from keyward.facts import iam as iam_facts
 from keyward.gateways.iam import IamGateway
 from keyward.gateways.reach import Reach
+from keyward.ledger import Ledger
 from keyward.model import IamUser, PermissionSet, Subject
 
 PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0)
@@ -65,9 +67,10 @@ def carry_out(  # noqa: PLR0913 - all of it by name
     before: Before,
     pending: Pending | None,
     reach: Reach,
+    ledger: Ledger,
     sleep: Sleep,
     now: datetime,
-) -> str | Pending:
+) -> Done | Pending:
     """Does it, reads back, and says in words what is now so; or what it waits for.
 
     Raises NotFoundError when the object is gone, CannotContainError when no rung holds, and
@@ -75,11 +78,11 @@ def carry_out(  # noqa: PLR0913 - all of it by name
     """
     match action:
         case DeactivateAccessKeys() | DeactivateCredential() | QuarantineUser():
-            return _contain(action, before=before, iam=reach.iam(), sleep=sleep)
+            return Done(text=_contain(action, before=before, iam=reach.iam(), sleep=sleep))
         case _:
             center = reach.identity_center()
             return converging.carry_out(
-                action, before=before, pending=pending, center=center, now=now
+                action, pending=pending, center=center, ledger=ledger, now=now
             )
 
 
@@ -262,6 +265,7 @@ def undo(  # noqa: PLR0913 - all of it by name
     before: Before,
     pending: Pending | None,
     reach: Reach,
+    ledger: Ledger,
     sleep: Sleep,
     now: datetime,
 ) -> list[str] | Pending:
@@ -273,7 +277,9 @@ def undo(  # noqa: PLR0913 - all of it by name
     """
     if not isinstance(action, IamAction):
         center = reach.identity_center()
-        return converging.undo(action, before=before, pending=pending, center=center, now=now)
+        return converging.undo(
+            action, before=before, pending=pending, center=center, ledger=ledger, now=now
+        )
     iam = reach.iam()
     restored = _put_back(action, before=before, iam=iam)
     lacks = _until_nothing(lambda: iam_facts.not_restored(action, before, iam), sleep)

@@ -5,6 +5,7 @@ Items (pk / sk):
     subject#<account> / <unique id>       what is held contained (a Containment), or was released
     budget#<scope>#<window> / budget      how many actions a window has seen
     settings / accepted                   the settings in force
+    live-deny#<set> / <account>/<user>    until when what is left of a session is denied
     notice#<kind>#<id> / notice           what must be told and is no finding
     alerts#<window> / alerts              how many alerts a window has seen
 
@@ -25,6 +26,7 @@ from keyward.actions import Action, Before, IamAction
 from keyward.errors import GatewayError
 from keyward.findings import Containment, FindingRecord, Notice, State
 from keyward.gateways.dynamodb import DynamoDbGateway, Item, RefusedError, Write
+from keyward.livedeny import LiveDeny
 from keyward.model import Contained
 from keyward.planner import Busy, Plan
 from keyward.settings import Accepted
@@ -249,6 +251,34 @@ class Ledger:
         """The keys of the findings for whose sake a subject is contained."""
         item = self._table.get(f"subject#{account}", unique_id)
         return () if item is None else tuple(sorted(item.get("findings", {}).get("SS", ())))
+
+    # Live sessions that are denied
+
+    def live_denies(self, permission_set_arn: str, *, now: datetime) -> list[LiveDeny]:
+        """The denies that should stand in this set's inline policy."""
+        found = [
+            LiveDeny(
+                account=item["sk"]["S"].partition("/")[0],
+                user_id=item["sk"]["S"].partition("/")[2],
+                until=datetime.fromtimestamp(int(item["until"]["N"]), tz=UTC),
+            )
+            for item in self._table.query(f"live-deny#{permission_set_arn}")
+        ]
+        return [deny for deny in found if now < deny.until]
+
+    def deny_session(self, permission_set_arn: str, deny: LiveDeny) -> None:
+        """Records that a deny should stand until then; an end in the past lifts it."""
+        self._table.write(
+            {
+                "Put": {
+                    "Item": {
+                        **_key(f"live-deny#{permission_set_arn}", f"{deny.account}/{deny.user_id}"),
+                        "until": {"N": str(int(deny.until.timestamp()))},
+                        "expires_at": {"N": str(int((deny.until + RETENTION).timestamp()))},
+                    }
+                }
+            }
+        )
 
     # Settings
 

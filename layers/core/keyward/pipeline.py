@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keyward import converging, events, executor, facts, planner, releasing
-from keyward.actions import Before, Pending
+from keyward.actions import Before, Done, IamAction, IdentityCenterAction, Pending
 from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
 from keyward.events import Follow
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
@@ -243,7 +243,7 @@ def _finish(
     if record.action is None:
         return
     reach = services.reach(record.account, now)
-    outcome: str | Pending
+    outcome: Done | Pending
     try:
         if took_over:
             before = executor.look_again(record.action, before, reach)
@@ -252,20 +252,19 @@ def _finish(
             before=before,
             pending=record.pending,
             reach=reach,
+            ledger=services.ledger,
             sleep=services.sleep,
             now=now,
         )
         state = State.ACTED
     except NotFoundError:
-        outcome, state = "gone before Keyward could act", State.RESOLVED
+        outcome, state = Done(text="gone before Keyward could act"), State.RESOLVED
     except GatewayError as error:
-        if error.retryable and record.pending is None:
+        if error.retryable and isinstance(record.action, IamAction):
             raise
-        if error.retryable and record.pending is not None:
-            outcome, state = converging.put_off(record.pending, error, now), State.ACTING
-        else:
-            outcome, state = str(error), State.FAILED
-            count("ActionsFailed")
+        waits = record.pending or Pending(since=now, stage="begins")
+        outcome = converging.put_off(waits, error, now) or Done(text=str(error))
+        state = State.FAILED
     if isinstance(outcome, Pending):
         releasing.follow(record, outcome, services=services, now=now)
         logger.info(
@@ -277,9 +276,11 @@ def _finish(
             stage=outcome.stage,
         )
         return
-    services.ledger.finish(
-        planner.finished(record, state, outcome=outcome, now=now), replacing=record
-    )
+    finished = planner.finished(record, state, outcome=outcome.text, now=now)
+    if outcome.aftercare is not None:
+        releasing.follow(finished, outcome.aftercare, replacing=record, services=services, now=now)
+    else:
+        services.ledger.finish(finished, replacing=record)
     logger.info(
         "action finished",
         event_id=record.evidence.event_id,
@@ -288,10 +289,12 @@ def _finish(
         subject=record.subject,
         action=record.action.name,
         state=state,
-        outcome=outcome,
+        outcome=outcome.text,
     )
     if state is State.ACTED:
         count("ActionsVerified")
+    elif state is State.FAILED:
+        count("ActionsFailed")
 
 
 def _follow(follow: Follow, services: Services, now: datetime) -> None:
@@ -308,6 +311,37 @@ def _follow(follow: Follow, services: Services, now: datetime) -> None:
         held = services.ledger.containment(record.account, record.held_as)
         before = held.before if held is not None else Before()
         _finish(claimed, before=before, took_over=False, services=services, now=now)
+    elif claimed.action is not None and not isinstance(claimed.action, IamAction):
+        _take_back(claimed, claimed.action, services=services, now=now)
+
+
+def _take_back(
+    record: FindingRecord, action: IdentityCenterAction, *, services: Services, now: datetime
+) -> None:
+    """Takes back what was to stand only for a while after an act."""
+    waits = record.pending
+    try:
+        if waits is not None:
+            waits = converging.take_back(
+                action,
+                pending=waits,
+                center=services.identity_center(now),
+                ledger=services.ledger,
+                now=now,
+            )
+    except NotFoundError:
+        waits = None
+    except GatewayError as error:
+        waits = waits and converging.put_off(waits, error, now)
+        if waits is None:
+            raise
+    if waits is not None:
+        releasing.follow(record, waits, services=services, now=now)
+        return
+    done = record.model_copy(
+        update={"pending": None, "claim_until": None, "version": record.version + 1}
+    )
+    services.ledger.finish(done, replacing=record)
 
 
 def _too_early_by(

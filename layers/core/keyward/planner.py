@@ -338,7 +338,8 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
         return None
     if old.state in {State.OPEN, State.FAILED} and planned.exempt_by is not None:
         return exempted(old, planned.exempt_by, now=now)
-    if old.pending is not None and _is_claimed(old, now):
+    is_busy = old.state in {State.ACTING, State.RELEASING}
+    if is_busy and old.pending is not None and _is_claimed(old, now):
         return None
     if old.state is State.RELEASING:
         if _is_claimed(old, now):

@@ -70,6 +70,7 @@ def _restore(
                 before=held.before,
                 pending=begun.pending,
                 reach=services.reach(begun.account, now),
+                ledger=services.ledger,
                 sleep=services.sleep,
                 now=now,
             )
@@ -94,13 +95,18 @@ def _restore(
 
 
 def follow(
-    record: FindingRecord, pending: Pending, *, services: Services, now: datetime
+    record: FindingRecord,
+    pending: Pending,
+    *,
+    services: Services,
+    now: datetime,
+    replacing: FindingRecord | None = None,
 ) -> FindingRecord:
     """Records what an act or a release waits for, and sees to it that somebody looks again.
 
     The message goes out last: where it fails, the delivery that is being worked on comes again.
     """
-    delay = converging.delay_seconds(pending)
+    delay = converging.delay_seconds(pending, now)
     waits = planner.waiting(
         record,
         pending,
@@ -108,7 +114,7 @@ def follow(
         now=now,
         claim_seconds=services.environment.claim_seconds,
     )
-    services.ledger.finish(waits, replacing=record)
+    services.ledger.finish(waits, replacing=replacing or record)
     services.center_queue.follow(record.key, delay_seconds=delay)
     return waits
 
