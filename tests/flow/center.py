@@ -201,6 +201,13 @@ class Center:
         found = self.admin.describe_permission_set(InstanceArn=self.instance, PermissionSetArn=arn)
         return dict(found["PermissionSet"])
 
+    def named(self, name: str) -> str | None:
+        """The ARN of the set of this name."""
+        for arn in self.admin.list_permission_sets(InstanceArn=self.instance)["PermissionSets"]:
+            if self.described(arn)["Name"] == name:
+                return str(arn)
+        return None
+
     def stale(self, arn: str) -> list[str]:
         """The accounts that hold an older version of the set."""
         return list(

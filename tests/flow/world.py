@@ -45,6 +45,7 @@ class Extension:
 
     boundaries: dict[tuple[str, str], str] = field(default_factory=dict)
     credentials: dict[tuple[str, str], dict[str, dict[str, Any]]] = field(default_factory=dict)
+    trail: list[dict[str, Any]] = field(default_factory=list)
     policy_slots: int = 10
     group_slots: int = 10
 
@@ -391,13 +392,16 @@ def create_ledger() -> None:
 def _intercept(world: World, monkeypatch: Any) -> None:
     """Every call passes here: session hooks would miss other sessions."""
     original = vars(BaseClient)["_make_api_call"]
+    extension = world.extension
 
     def intercepted(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
         def call() -> Any:
+            if operation == "LookupEvents":
+                return {"Events": [{"CloudTrailEvent": json.dumps(it)} for it in extension.trail]}
             if client.meta.service_model.service_name != "iam":
                 return original(client, operation, params)
             account = _account_of(client)
-            return world.extension.answer(
+            return extension.answer(
                 account, operation, params, lambda: original(client, operation, params)
             )
 

@@ -117,6 +117,27 @@ class Follow:
     finding: str
 
 
+def check_message(  # noqa: PLR0913 - all of it by name
+    *,
+    id_: str,
+    account: str,
+    region: str,
+    time: datetime,
+    why: str,
+    parameters: Mapping[str, str],
+) -> str:
+    """Keyward's word to itself: judge anew what these parameters name; `why` is for the record."""
+    return _CheckMessage(
+        keyward="check",
+        id=id_,
+        account=account,
+        region=region,
+        time=time,
+        why=why,
+        parameters=dict(parameters),
+    ).model_dump_json()
+
+
 KEYWARD = "keyward"
 """The event source of hints that Keyward gives itself."""
 
