@@ -8,17 +8,20 @@ What is added, and why, stands at each function. docs/local-aws.md lists it for 
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import os
 import shutil
 import signal
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_actions, iam_evaluator, responses
+from ministack.core import iam_actions, iam_evaluator, responses, router
 from ministack.services import iam, organizations
 from ministack.services.cloudformation import (
     changesets,
@@ -49,6 +52,13 @@ AWS_MANAGED_POLICIES = {
 MANAGED_POLICIES_FOR_A_USER = 10
 GROUPS_FOR_A_USER = 10
 KEYS_FOR_A_USER = 2
+# Services that local/identity_center.py serves: the prefix of their X-Amz-Target, and botocore's
+# name of their model.
+ELSEWHERE = {
+    "sso": ("SWBExternalService", "sso-admin"),
+    "identitystore": ("AWSIdentityStore", "identitystore"),
+}
+IDENTITY_CENTER_SECONDS = 30
 
 Parameters = dict[str, Any]
 Reply = tuple[int, dict[str, str], bytes]
@@ -66,6 +76,8 @@ def main() -> None:
     add_static_credentials()
     add_pseudo_parameters()
     add_groups_to_cloudformation()
+    if endpoint := os.environ.get("KEYWARD_IDENTITY_CENTER"):
+        add_identity_center(endpoint)
     app.main()
 
 
@@ -277,6 +289,101 @@ def add_groups_to_cloudformation() -> None:
         iam._delete_group({"GroupName": name})
 
     provisioners._RESOURCE_HANDLERS["AWS::IAM::Group"] = {"create": create, "delete": delete}
+
+
+def add_identity_center(endpoint: str) -> None:
+    """Send what is asked of Identity Center to the process that plays it, once IAM has allowed it.
+
+    The caller's account goes along, and the accounts of the organization: that process knows
+    neither. A call is allowed where each resource that it names is.
+    """
+    for service, (target, model) in ELSEWHERE.items():
+        router.SERVICE_PATTERNS[service] = {"target_prefixes": [target]}
+        iam_actions.SERVICE_TO_IAM_NAMESPACE[service] = service
+        iam_actions._BOTOCORE_SERVICE_MAP[service] = [model]
+        iam_actions._DENIED_CODES[service] = "AccessDeniedException"
+        app.SERVICE_HANDLERS[service] = functools.partial(forwarded, endpoint)
+    resource, enforce = iam_actions.extract_resource_arn, iam_evaluator.enforce
+
+    @functools.wraps(resource)
+    def resources(*request: Any, **more: Any) -> str:
+        if request[0] in ELSEWHERE:
+            return " ".join(identity_center_resources(request[0], request[4]))
+        return str(resource(*request, **more))
+
+    @functools.wraps(enforce)
+    def enforce_each(*asked: Any, resource_arn: str = "*", **more: Any) -> Any:
+        each = resource_arn.split() if asked[2] in ELSEWHERE else [resource_arn]
+        denials = (enforce(*asked, resource_arn=one, **more) for one in each)
+        return next(filter(None, denials), None)
+
+    iam_actions.extract_resource_arn = resources
+    iam_evaluator.enforce = enforce_each
+
+
+def identity_center_resources(service: str, body: bytes) -> list[str]:
+    """Return the ARNs that a call must be allowed on: what it names, and all of what it lists.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsiamidentitycenter.html
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentitystore.html
+    """
+    asked = json.loads(body or b"{}")
+    if service == "sso":
+        found = [asked[name] for name in ("InstanceArn", "PermissionSetArn") if name in asked]
+        if resource := asked.get("ResourceArn"):
+            found.append(resource)
+        if account := asked.get("TargetId") or asked.get("AccountId"):
+            found.append(f"arn:aws:sso:::account/{account}")
+        if asked.get("TargetType") == "ALL_PROVISIONED_ACCOUNTS":
+            found.append("arn:aws:sso:::account/*")
+        return found or ["*"]
+    store = asked.get("IdentityStoreId", "")
+    owner = os.environ["MINISTACK_ACCOUNT_ID"]
+    member = asked.get("MemberId") or {}
+    named = {
+        "group": asked.get("GroupId") or ("*" if "GroupIds" in asked else None),
+        "user": asked.get("UserId") or member.get("UserId"),
+        "membership": asked.get("MembershipId"),
+    }
+    if (named["group"] or named["user"]) and not asked.keys() & {"UserId", "Operations"}:
+        named["membership"] = "*"
+    arns = [f"arn:aws:identitystore:::{kind}/{name}" for kind, name in named.items() if name]
+    return [f"arn:aws:identitystore::{owner}:identitystore/{store}", *arns]
+
+
+async def forwarded(
+    endpoint: str,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    _query: Parameters,
+) -> Reply:
+    """Answer with what the process that plays Identity Center answers."""
+    known = [account for _, account in organizations._accounts._data]
+    sent = {name: headers[name] for name in ("authorization", "x-amz-target") if name in headers}
+    asked = urllib.request.Request(  # noqa: S310  our own process, on this machine
+        f"{endpoint}{path}",
+        data=body,
+        method=method,
+        headers=sent
+        | {
+            "content-type": headers.get("content-type", "application/x-amz-json-1.1"),
+            "x-moto-account-id": responses.get_account_id(),
+            "x-keyward-accounts": ",".join({*known, os.environ["MINISTACK_ACCOUNT_ID"]}),
+        },
+    )
+    return await asyncio.to_thread(answer_of, asked)
+
+
+def answer_of(asked: urllib.request.Request) -> Reply:
+    """Return status, headers and body of an answer, of an error too."""
+    try:
+        with urllib.request.urlopen(asked, timeout=IDENTITY_CENTER_SECONDS) as found:  # noqa: S310  the same
+            return found.status, {"Content-Type": "application/x-amz-json-1.1"}, found.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, {"Content-Type": "application/x-amz-json-1.1"}, refused.read()
 
 
 class StaticCredential:

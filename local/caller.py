@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_iam import IAMClient
+    from mypy_boto3_identitystore import IdentityStoreClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_organizations import OrganizationsClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sso_admin import SSOAdminClient
     from mypy_boto3_sts import STSClient
     from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef
 
@@ -90,6 +92,11 @@ class Caller:
         return self._session.client("iam", endpoint_url=self.endpoint, config=CONFIG)
 
     @cached_property
+    def identitystore(self) -> IdentityStoreClient:
+        """The identity store of Identity Center."""
+        return self._session.client("identitystore", endpoint_url=self.endpoint, config=CONFIG)
+
+    @cached_property
     def lambda_(self) -> LambdaClient:
         """Lambda."""
         return self._session.client("lambda", endpoint_url=self.endpoint, config=CONFIG)
@@ -113,6 +120,11 @@ class Caller:
     def ssm(self) -> SSMClient:
         """SSM."""
         return self._session.client("ssm", endpoint_url=self.endpoint, config=CONFIG)
+
+    @cached_property
+    def sso_admin(self) -> SSOAdminClient:
+        """Identity Center."""
+        return self._session.client("sso-admin", endpoint_url=self.endpoint, config=CONFIG)
 
     @cached_property
     def sts(self) -> STSClient:

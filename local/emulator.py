@@ -1,13 +1,19 @@
-"""Start the emulator, wait until it serves, and stop all that it started."""
+"""Start the emulator, wait until it serves, and stop all that it started.
+
+It is two processes. Ministack is the AWS that callers see; Identity Center is played by another
+(local/identity_center.py), to which ministack sends what it has allowed.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -20,6 +26,7 @@ from local.caller import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
 PROJECT = Path(__file__).resolve().parent.parent
 STATE = PROJECT / ".local"
@@ -29,11 +36,35 @@ READY_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityCenter:
+    """The process that plays Identity Center, to tell it what happens next.
+
+    See `Behaviour` in local/sso_admin.py for what can be told.
+    """
+
+    endpoint: str
+
+    def tell(self, act: str, **arguments: object) -> None:
+        """Set fields of its behaviour (`set`), or let it `refuse`, `fail`, `lose` or `settle`.
+
+        Raises:
+            urllib.error.HTTPError: there is no such act, or it takes other arguments.
+
+        """
+        asked = urllib.request.Request(  # noqa: S310  our own process, on this machine
+            f"{self.endpoint}/behaviour/{act}", data=json.dumps(arguments).encode(), method="POST"
+        )
+        with urllib.request.urlopen(asked, timeout=10):  # noqa: S310  the same
+            return
+
+
+@dataclass(frozen=True, slots=True)
 class Emulator:
     """A running emulator; an account's root user is a Caller with its id as access key."""
 
     endpoint: str
     log: Path
+    identity_center: IdentityCenter
 
     def root(self, account: str, *, region: str = REGION) -> Caller:
         """Return the root user of an account, who may do everything in it."""
@@ -53,37 +84,72 @@ def running_emulator(account: str = MANAGEMENT_ACCOUNT) -> Iterator[Emulator]:
     STATE.mkdir(exist_ok=True)
     log = STATE / "emulator.log"
     folder = Path(tempfile.mkdtemp(prefix="emulator-", dir=STATE))
-    port = free_port()
-    environment = {
+    port, identity_center_port = free_port(), free_port()
+    address, identity_center = (
+        f"http://127.0.0.1:{number}" for number in (port, identity_center_port)
+    )
+    everywhere = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "TMPDIR": str(folder),
+        "MINISTACK_ACCOUNT_ID": account,
+        "MINISTACK_REGION": REGION,
+    }
+    ministack = {
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "AUTH": "true",
         "LAMBDA_EXECUTOR": "local",
-        "MINISTACK_ACCOUNT_ID": account,
-        "MINISTACK_REGION": REGION,
+        "KEYWARD_IDENTITY_CENTER": identity_center,
     }
-    with (folder / "emulator.log").open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603  our own file, by our own interpreter
-            [PROJECT / ".emulators/bin/python", PROJECT / "local/additions.py"],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
+    with contextlib.ExitStack() as after:
+        after.callback(shutil.rmtree, folder, ignore_errors=True)
+        output = after.enter_context((folder / "emulator.log").open("ab"))
+        after.callback(shutil.copy, folder / "emulator.log", log)
+        processes = [
+            after.enter_context(running(*started, output=output, folder=folder))
+            for started in (
+                (PROJECT / ".emulators/bin/python", "local/additions.py", everywhere | ministack),
+                (
+                    Path(sys.executable),
+                    "local/identity_center.py",
+                    everywhere | {"KEYWARD_PORT": str(identity_center_port)},
+                ),
+            )
+        ]
+        for process, health in zip(
+            processes,
+            (f"{address}/_ministack/health", f"{identity_center}/behaviour"),
+            strict=True,
+        ):
+            wait_until_ready(process, health, folder / "emulator.log")
+        yield Emulator(
+            endpoint=address,
+            log=folder / "emulator.log",
+            identity_center=IdentityCenter(identity_center),
         )
+
+
+@contextlib.contextmanager
+def running(
+    python: Path, program: str, environment: dict[str, str], *, output: BinaryIO, folder: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run one of our own programs in a process group of its own, until the block ends."""
+    process = subprocess.Popen(  # noqa: S603  our own file, by our own interpreter
+        [python, PROJECT / program],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        cwd=folder,
+        start_new_session=True,
+    )
     try:
-        wait_until_ready(process, port, folder / "emulator.log")
-        yield Emulator(endpoint=f"http://127.0.0.1:{port}", log=folder / "emulator.log")
+        yield process
     finally:
         stop(process)
-        shutil.move(folder / "emulator.log", log)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_port() -> int:
@@ -94,19 +160,18 @@ def free_port() -> int:
         return port
 
 
-def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Return when the emulator answers.
+def wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    """Return when a process of the emulator answers.
 
     Raises:
         RuntimeError: it ended, or READY_SECONDS went by.
 
     """
-    address = f"http://127.0.0.1:{port}/_ministack/health"
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with (
             contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-            urllib.request.urlopen(address, timeout=2),
+            urllib.request.urlopen(address, timeout=2),  # noqa: S310  our own process
         ):
             return
         time.sleep(0.1)
@@ -116,7 +181,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> 
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop the emulator and the functions that it runs: its whole process group, at once.
+    """Stop a process and what it runs, functions too: its whole process group, at once.
 
     Nothing in it is worth keeping, and a polite end waits for calls that are still open.
     """

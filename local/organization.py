@@ -37,8 +37,28 @@ ACCOUNTS = {
     "Sandbox": ("sandbox-ana", "sandbox-ben", "sandbox-chris"),
     "Suspended": ("retired",),
 }
+# Who works here, and in which groups of Identity Center's own directory.
+PEOPLE = {
+    "ana": ("Administrators", "Developers"),
+    "ben": ("Developers",),
+    "chris": ("Developers", "Operators"),
+    "dana": ("Auditors",),
+    "emil": ("Billing",),
+}
+GROUPS = ("Administrators", "Operators", "Developers", "Viewers", "Auditors", "Billing")
 IN_PARALLEL = 4
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The instance of Identity Center, and the ids of who is in its identity store."""
+
+    instance_arn: str
+    store_id: str
+    groups: dict[str, str]
+    people: dict[str, str]
+    """By the name before the @ of their user name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +71,7 @@ class Organization:
     root_id: str
     accounts: dict[str, str]
     """Account ids by name, the management account's left out."""
+    directory: Directory
 
     @property
     def hub(self) -> Caller:
@@ -86,7 +107,10 @@ def running_organization(
         emulator = after.enter_context(running_emulator())
         tell("the emulator serves, with IAM enforced")
         organization = seed(emulator)
-        tell(f"an organization of {len(organization.accounts) + 1} accounts")
+        tell(
+            f"an organization of {len(organization.accounts) + 1} accounts, "
+            f"and {len(organization.directory.people)} people in Identity Center"
+        )
         joining = [pool.submit(join, organization, name) for name in organization.accounts]
         building.result()
         tell("functions and layers are built: sam build")
@@ -120,7 +144,34 @@ def seed(emulator: Emulator) -> Organization:
                 AccountId=account, SourceParentId=root_id, DestinationParentId=units[path]
             )
             accounts[name] = account
-    return Organization(emulator, Driver(emulator), organization_id, root_id, accounts)
+    directory = seed_directory(emulator.root(MANAGEMENT_ACCOUNT))
+    return Organization(emulator, Driver(emulator), organization_id, root_id, accounts, directory)
+
+
+def seed_directory(owner: Caller) -> Directory:
+    """Put groups and people into the identity store; permission sets there are none yet."""
+    (instance,) = owner.sso_admin.list_instances()["Instances"]
+    store_id, client = instance["IdentityStoreId"], owner.identitystore
+    groups = {
+        name: client.create_group(IdentityStoreId=store_id, DisplayName=name)["GroupId"]
+        for name in GROUPS
+    }
+    people: dict[str, str] = {}
+    for name, joined in PEOPLE.items():
+        people[name] = client.create_user(
+            IdentityStoreId=store_id,
+            UserName=f"{name}@example.com",
+            DisplayName=name.capitalize(),
+            Name={"GivenName": name.capitalize(), "FamilyName": "Example"},
+            Emails=[{"Value": f"{name}@example.com", "Type": "work", "Primary": True}],
+        )["UserId"]
+        for group in joined:
+            client.create_group_membership(
+                IdentityStoreId=store_id,
+                GroupId=groups[group],
+                MemberId={"UserId": people[name]},
+            )
+    return Directory(instance["InstanceArn"], store_id, groups, people)
 
 
 def build(folder: Path) -> None:
