@@ -72,6 +72,7 @@ class Services:
     _settings: tuple[datetime, Accepted | None] | None = field(default=None, init=False)
     _members: dict[str, tuple[datetime, bool]] = field(default_factory=dict, init=False)
     _accounts: dict[str, tuple[datetime, IamGateway]] = field(default_factory=dict, init=False)
+    _documents: dict[tuple[str, str], str] = field(default_factory=dict, init=False)
     _center: IdentityCenterGateway | None = field(default=None, init=False)
 
     @cached_property
@@ -181,7 +182,11 @@ class Services:
         self._accounts.pop(account, None)
 
     def _iam(self, account: str, session: Session | None) -> IamGateway:
-        return IamGateway(account=account, client=self._client("iam", session, IAM_REGION))
+        return IamGateway(
+            account=account,
+            client=self._client("iam", session, IAM_REGION),
+            documents=self._documents,
+        )
 
     @cached_property
     def _boto(self) -> "BotoSession":

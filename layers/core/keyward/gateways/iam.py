@@ -1,15 +1,28 @@
 """IAM of one account. Lists are read to their last page; names are those of IAM's API."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP
 from keyward.errors import NotFoundError
 from keyward.gateways.translate import translated
-from keyward.model import AccessKey, ConsolePassword, CredentialKind, IamUser, StaticCredential
+from keyward.model import (
+    AccessKey,
+    ConsolePassword,
+    CredentialKind,
+    IamPrincipal,
+    IamUser,
+    PolicyDocument,
+    StaticCredential,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
+
+
+type PrincipalKind = Literal["user", "role", "group"]
 
 
 class IamGateway:
@@ -18,9 +31,17 @@ class IamGateway:
     Every method raises GatewayError; those that name a user raise NotFoundError when it is gone.
     """
 
-    def __init__(self, *, account: str, client: "IAMClient") -> None:
+    def __init__(
+        self,
+        *,
+        account: str,
+        client: "IAMClient",
+        documents: dict[tuple[str, str], str] | None = None,
+    ) -> None:
+        """`documents` keeps texts of managed policies by ARN and version: they never change."""
         self.account = account
         self._client = client
+        self._documents = {} if documents is None else documents
 
     def user(self, name: str) -> IamUser:
         """The user of this name, with its unique id, tags and boundary. One call.
@@ -180,6 +201,119 @@ class IamGateway:
             pages = self._client.get_paginator("list_user_policies").paginate(UserName=user_name)
             return frozenset(name for page in pages for name in page["PolicyNames"])
 
+    def managed_policy(self, arn: str) -> PolicyDocument:
+        """The default version of a managed policy. One call, two for a version not seen yet.
+
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetPolicyVersion.html
+        """
+        with translated(f"GetPolicy {arn} in {self.account}"):
+            policy = self._client.get_policy(PolicyArn=arn)["Policy"]
+        key = arn, policy["DefaultVersionId"]
+        if key not in self._documents:
+            with translated(f"GetPolicyVersion {arn} {key[1]} in {self.account}"):
+                version = self._client.get_policy_version(PolicyArn=arn, VersionId=key[1])
+            self._documents[key] = _text(version["PolicyVersion"].get("Document"))
+        return PolicyDocument(name=policy["PolicyName"], text=self._documents[key], arn=arn)
+
+    def principal(self, kind: PrincipalKind, name: str) -> IamPrincipal:
+        """The user, role or group of this name; its policies are not read. One call.
+
+        A boundary comes without its text. Raises NotFoundError.
+        """
+        if kind == "user":
+            user = self.user(name)
+            return IamPrincipal(
+                account=self.account,
+                kind=kind,
+                name=user.name,
+                principal_id=user.user_id,
+                arn=user.arn,
+                boundary=_boundary(user.boundary_arn),
+                user=user,
+            )
+        if kind == "group":
+            with translated(f"GetGroup {name} in {self.account}"):
+                group = self._client.get_group(GroupName=name, MaxItems=1)["Group"]
+            return IamPrincipal(
+                account=self.account,
+                kind=kind,
+                name=group["GroupName"],
+                principal_id=group["GroupId"],
+                arn=group["Arn"],
+            )
+        with translated(f"GetRole {name} in {self.account}"):
+            role = self._client.get_role(RoleName=name)["Role"]
+        return IamPrincipal(
+            account=self.account,
+            kind=kind,
+            name=role["RoleName"],
+            principal_id=role["RoleId"],
+            arn=role["Arn"],
+            boundary=_boundary(role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")),
+        )
+
+    def holders(self, policy_arn: str) -> tuple[tuple[PrincipalKind, str], ...]:
+        """Kind and name of everybody whom the managed policy is attached to, in this account.
+
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListEntitiesForPolicy.html
+        """
+        found: list[tuple[PrincipalKind, str]] = []
+        with translated(f"ListEntitiesForPolicy {policy_arn} in {self.account}"):
+            pages = self._client.get_paginator("list_entities_for_policy").paginate(
+                PolicyArn=policy_arn, PolicyUsageFilter="PermissionsPolicy"
+            )
+            for page in pages:
+                found += [("user", user["UserName"]) for user in page["PolicyUsers"]]
+                found += [("role", role["RoleName"]) for role in page["PolicyRoles"]]
+                found += [("group", group["GroupName"]) for group in page["PolicyGroups"]]
+        return tuple(found)
+
+    def with_policies(self, principal: IamPrincipal) -> IamPrincipal:
+        """The same principal with all its policies, a user's groups' among them; and its boundary.
+
+        Two lists for each principal and group, a call for each inline policy, one or two for each
+        managed one.
+        """
+        policies = self._policies_of(principal.kind, principal.name)
+        if principal.kind == "user":
+            for group in self._groups_of(principal.name):
+                policies += self._policies_of("group", group)
+        boundary = principal.boundary and self.managed_policy(principal.boundary.arn or "")
+        return replace(principal, policies=tuple(policies), boundary=boundary)
+
+    def _groups_of(self, user_name: str) -> list[str]:
+        with translated(f"ListGroupsForUser {user_name} in {self.account}"):
+            pages = self._client.get_paginator("list_groups_for_user").paginate(UserName=user_name)
+            return [group["GroupName"] for page in pages for group in page["Groups"]]
+
+    def _policies_of(self, kind: PrincipalKind, name: str) -> list[PolicyDocument]:
+        client, inline = self._client, []
+        with translated(f"listing policies of {kind} {name} in {self.account}"):
+            match kind:
+                case "user":
+                    managed = sorted(self.attached_policies(name))
+                    for policy in sorted(self.inline_policies(name)):
+                        found = client.get_user_policy(UserName=name, PolicyName=policy)
+                        inline.append((policy, found["PolicyDocument"]))
+                case "role":
+                    attached = client.get_paginator("list_attached_role_policies")
+                    managed = _arns(attached.paginate(RoleName=name))
+                    listed = client.get_paginator("list_role_policies").paginate(RoleName=name)
+                    for policy in (it for page in listed for it in page["PolicyNames"]):
+                        of_role = client.get_role_policy(RoleName=name, PolicyName=policy)
+                        inline.append((policy, of_role["PolicyDocument"]))
+                case "group":
+                    of_group = client.get_paginator("list_attached_group_policies")
+                    managed = _arns(of_group.paginate(GroupName=name))
+                    names = client.get_paginator("list_group_policies").paginate(GroupName=name)
+                    for policy in (it for page in names for it in page["PolicyNames"]):
+                        text = client.get_group_policy(GroupName=name, PolicyName=policy)
+                        inline.append((policy, text["PolicyDocument"]))
+        return [
+            *(self.managed_policy(arn) for arn in managed),
+            *(PolicyDocument(name=policy, text=_text(text)) for policy, text in inline),
+        ]
+
     def attach_deny(self, user_name: str) -> None:
         """Attaches AWSDenyAll. Raises SlotsFullError when the user's ten policies are used up."""
         with translated(f"AttachUserPolicy AWSDenyAll to {user_name} in {self.account}"):
@@ -265,3 +399,16 @@ class IamGateway:
         with translated(f"GetAccountSummary in {self.account}"):
             summary = self._client.get_account_summary()["SummaryMap"]
         return summary.get("AccountAccessKeysPresent", 0) > 0
+
+
+def _text(document: object) -> str:
+    """A policy as JSON text: botocore decodes IAM's URL encoding, and mostly the JSON as well."""
+    return document if isinstance(document, str) else json.dumps(document)
+
+
+def _boundary(arn: str | None) -> PolicyDocument | None:
+    return None if arn is None else PolicyDocument(name=arn.rpartition("/")[2], text="", arn=arn)
+
+
+def _arns(pages: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
