@@ -334,7 +334,9 @@ class PermissionSet:
     `arn` and `name` are None where only the other is known; `attributes` and `accounts` (where it
     is provisioned) where they were not read. `stale_accounts` hold an older version. `claimed` has
     what an event says of the attributes, nothing else; `added` is the policy that it put on.
-    `catalogue` is the owners'. `former_arn` is what a set that is gone was known by.
+    `boundary_document` is None, too, where the boundary is a customer managed policy.
+    `catalogue` is the owners'. `former_arn` is what a set that is gone was known by. `since` is
+    None where nobody knows since when it is so: Keyward looks by itself.
     """
 
     account: AccountId
@@ -346,6 +348,7 @@ class PermissionSet:
     claimed: Mapping[str, object] = field(default_factory=dict)
     added: "PolicyDocument | CustomerPolicy | None" = None
     documents: "tuple[PolicyDocument, ...] | None" = None
+    boundary_document: "PolicyDocument | None" = None
     accounts: tuple[AccountId, ...] | None = None
     stale_accounts: tuple[AccountId, ...] = ()
     catalogue: Catalogue = field(default_factory=dict)
@@ -384,7 +387,8 @@ class AccountAssignment:
     """A user or group of Identity Center holds a permission set in an account.
 
     `permission_set` and `principal_name` are None where they were not read; `parents` are the ids
-    of the account's OUs and root, from the nearest up, None where not read.
+    of the account's OUs and root, from the nearest up, None where not read. `request_id` is the
+    request that makes the assignment, where an event tells it: that takes AWS a while.
     """
 
     account: AccountId
@@ -395,6 +399,7 @@ class AccountAssignment:
     permission_set: PermissionSet | None = None
     principal_name: str | None = None
     parents: tuple[str, ...] | None = None
+    request_id: str | None = None
     since: datetime | None = None
 
     @property
@@ -562,7 +567,8 @@ class GroupMembership:
 class IamPrincipal:
     """An IAM user, role or group with the policies that it has; None where they were not read.
 
-    `added` is the policy that an event gave it, as far as the event tells.
+    `added` is the policy that an event gave it, as far as the event tells. Name * is everybody who
+    has that policy.
     """
 
     account: AccountId
@@ -584,6 +590,8 @@ class IamPrincipal:
     @property
     def label(self) -> str:
         """How people call it."""
+        if self.name == "*" and self.added is not None:
+            return f"whoever has policy {self.added.name}"
         return f"IAM {self.kind} {self.name}"
 
     @property
