@@ -12,8 +12,10 @@ from keyward.model import (
     Contained,
     CredentialKind,
     Hint,
+    IamPrincipal,
     IamUser,
     OwnResource,
+    PolicyDocument,
     RootAccessKey,
     StaticCredential,
     Subject,
@@ -225,9 +227,61 @@ def test_an_attached_policy_has_its_arn_and_an_inline_one_only_a_name() -> None:
     owner = IamUser(account=MEMBER, name="bob")
     arn = "arn:aws:iam::aws:policy/job-function/Billing"
     attached = a_hint("AttachUserPolicy", parameters={"userName": "bob", "policyArn": arn})
-    assert only(attached) == UserPolicy(owner=owner, name="Billing", arn=arn, since=NOW)
+    assert claimed(attached)[0] == UserPolicy(owner=owner, name="Billing", arn=arn, since=NOW)
     inline = a_hint("PutUserPolicy", parameters={"userName": "bob", "policyName": "s3"})
-    assert only(inline) == UserPolicy(owner=owner, name="s3", since=NOW)
+    assert claimed(inline)[0] == UserPolicy(owner=owner, name="s3", since=NOW)
+
+
+@pytest.mark.parametrize(
+    ("event", "parameter", "kind"),
+    [
+        ("AttachUserPolicy", "userName", "user"),
+        ("AttachRolePolicy", "roleName", "role"),
+        ("AttachGroupPolicy", "groupName", "group"),
+    ],
+)
+def test_whoever_is_given_a_managed_policy_is_judged_by_it(
+    event: str, parameter: str, kind: str
+) -> None:
+    arn = "arn:aws:iam::aws:policy/job-function/Billing"
+    principal = claimed(a_hint(event, parameters={parameter: "bob", "policyArn": arn}))[-1]
+    assert isinstance(principal, IamPrincipal)
+    assert (principal.kind, principal.name) == (kind, "bob")
+    assert principal.added == PolicyDocument(name="Billing", text="", arn=arn)
+
+
+@pytest.mark.parametrize(
+    ("event", "parameter"),
+    [("PutUserPolicy", "userName"), ("PutRolePolicy", "roleName"), ("PutGroupPolicy", "groupName")],
+)
+def test_whoever_is_given_an_inline_policy_is_judged_by_its_text(
+    event: str, parameter: str
+) -> None:
+    asked = {parameter: "bob", "policyName": "s3", "policyDocument": '{"Statement": []}'}
+    principal = claimed(a_hint(event, parameters=asked))[-1]
+    assert isinstance(principal, IamPrincipal)
+    assert principal.added == PolicyDocument(name="s3", text='{"Statement": []}')
+
+
+def test_whoever_joins_a_group_is_judged() -> None:
+    hint = a_hint("AddUserToGroup", parameters={"userName": "bob", "groupName": "admins"})
+    assert only(hint) == IamPrincipal(account=MEMBER, kind="user", name="bob", since=NOW)
+
+
+@pytest.mark.parametrize("event", ["CreatePolicyVersion", "SetDefaultPolicyVersion"])
+def test_a_new_version_of_a_policy_concerns_everybody_who_has_it(event: str) -> None:
+    arn = f"arn:aws:iam::{MEMBER}:policy/team"
+    hint = a_hint(event, parameters={"policyArn": arn, "setAsDefault": True})
+    principal = only(hint)
+    assert isinstance(principal, IamPrincipal)
+    assert principal.label == "whoever has policy team"
+    assert principal.added is not None
+    assert principal.added.arn == arn
+
+
+def test_a_version_that_is_not_in_force_concerns_nobody() -> None:
+    asked = {"policyArn": f"arn:aws:iam::{MEMBER}:policy/team", "setAsDefault": False}
+    assert claimed(a_hint("CreatePolicyVersion", parameters=asked)) == ()
 
 
 @pytest.mark.parametrize("event", ["AttachUserPolicy", "PutUserPolicy"])
@@ -273,11 +327,12 @@ def test_what_may_free_a_contained_user_is_looked_at(
 )
 def test_a_change_of_the_quarantine_group_concerns_everybody_in_it(event: str) -> None:
     hint = a_hint(event, parameters={"groupName": "Keyward-quarantine"})
-    contained, group = claimed(hint)
+    contained, *_, group = claimed(hint)
     assert isinstance(contained, Contained)
     assert contained.of == IamUser(account=MEMBER, name="*")
     assert isinstance(group, OwnResource)
-    assert claimed(a_hint(event, parameters={"groupName": "developers"})) == ()
+    others = claimed(a_hint(event, parameters={"groupName": "developers"}))
+    assert not [it for it in others if isinstance(it, Contained | OwnResource)]
 
 
 # ------------------------------------------------------------------ the rest

@@ -128,6 +128,11 @@ def is_one_of(actor: Actor, patterns: Iterable[str]) -> bool:
     arn = actor.issuer_arn if actor.type == "AssumedRole" else actor.arn
     if arn is None or actor.type not in {"AssumedRole", "IAMUser"}:
         return False
+    return matches_arn(arn, patterns)
+
+
+def matches_arn(arn: str, patterns: Iterable[str]) -> bool:
+    """Whether the ARN matches one of the patterns; `*` never crosses `/` or `:`."""
     return any(
         re.fullmatch(re.escape(pattern).replace(r"\*", "[^/:]*"), arn) for pattern in patterns
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from keyward.actions import (
     DENY_ALL_ARN,
@@ -27,6 +27,7 @@ from keyward.model import (
     IamPrincipal,
     IamUser,
     OfIam,
+    PolicyDocument,
     RootAccessKey,
     StaticCredential,
     UserPolicy,
@@ -47,6 +48,10 @@ OUR_GROUP_CHANGES = (
     "UpdateGroup",
 )
 """What somebody may do to the quarantine group itself."""
+
+
+EVERYBODY = "*"
+"""In place of a name: everybody whom a changed policy or group concerns."""
 
 
 def claimed(hint: Hint) -> tuple[OfIam, ...]:
@@ -86,8 +91,12 @@ def identified(
     gone: list[OfIam] = []
     for subject in subjects:
         match subject:
-            case RootAccessKey() | IamPrincipal():
+            case RootAccessKey():
                 found.append(subject)
+            case IamPrincipal():
+                here = _principals(subject, hint, iam)
+                found += here
+                gone += [] if here else [subject]
             case Contained():
                 found += [
                     replace(
@@ -173,6 +182,27 @@ def _present(owner: IamUser, hint: Hint, iam: "IamGateway") -> IamUser | None:
     return None if is_later else user
 
 
+def _principals(claim: IamPrincipal, hint: Hint, iam: "IamGateway") -> list[IamPrincipal]:
+    """Who it is now; of a policy's new version, everybody who has the policy.
+
+    Left out is whose name was given to another after the event.
+    """
+    named = [(claim.kind, claim.name)]
+    if claim.name == EVERYBODY:
+        arn = claim.added.arn if claim.added is not None else None
+        named = list(iam.holders(arn)) if arn is not None else []
+    found = []
+    for kind, name in named:
+        try:
+            principal = iam.principal(kind, name)
+        except NotFoundError:
+            continue
+        since = principal.user.created_at if principal.user is not None else None
+        if since is None or since <= hint.time + CLOCK_SKEW:
+            found.append(replace(principal, added=claim.added, since=claim.since))
+    return found
+
+
 def _renamed(key: AccessKey, iam: "IamGateway") -> IamUser | None:
     """The owner of a key whose name is another now; None where the key is gone. Two calls more."""
     name = iam.user_of_key(key.key_id)
@@ -198,7 +228,7 @@ def _contained_of(
             owner = replace(credential.owner, user_id=target.user_id, arn=target.user_arn)
             return replace(credential, owner=owner) if ours else None
         case IamUser() as user if isinstance(held.action, QuarantineUser):
-            if user.name == "*":
+            if user.name == EVERYBODY:
                 user = replace(user, name=target.user_name, user_id=target.user_id)
             now = present(user)
             return now if now is not None and now.user_id == target.user_id else None
@@ -224,8 +254,10 @@ def current(subjects: Iterable[OfIam], *, iam: "IamGateway") -> list[OfIam]:
 
 def _now(subject: OfIam, iam: "IamGateway") -> OfIam | None:  # noqa: PLR0911 - a case each
     match subject:
-        case IamUser() | IamPrincipal():
+        case IamUser():
             return subject
+        case IamPrincipal():
+            return iam.with_policies(subject)
         case AccessKey():
             key = iam.access_keys(subject.owner).get(subject.key_id)
             return key and replace(key, since=_later(key.since, subject.since))
@@ -434,6 +466,62 @@ def _inline_policy(hint: Hint) -> tuple[OfIam, ...]:
     return (UserPolicy(owner=user, name=name, since=hint.time),)
 
 
+def _granted(
+    kind: Literal["user", "role", "group"], parameter: str
+) -> Callable[[Hint], tuple[OfIam, ...]]:
+    """Reads Attach*Policy and Put*Policy: who was given which policy."""
+
+    def read(hint: Hint) -> tuple[OfIam, ...]:
+        name = text_of(hint.parameters, parameter)
+        if name is None:
+            raise _lacking(hint, parameter)
+        arn = text_of(hint.parameters, "policyArn")
+        called = text_of(hint.parameters, "policyName") or (arn or "").rpartition("/")[2]
+        text = text_of(hint.parameters, "policyDocument") or ""
+        return (
+            IamPrincipal(
+                account=hint.account,
+                kind=kind,
+                name=name,
+                added=PolicyDocument(name=called, text=text, arn=arn),
+                since=hint.time,
+            ),
+        )
+
+    return read
+
+
+def _joined_group(hint: Hint) -> tuple[OfIam, ...]:
+    return (
+        IamPrincipal(account=hint.account, kind="user", name=_user_name(hint), since=hint.time),
+    )
+
+
+def _new_version(hint: Hint) -> tuple[OfIam, ...]:
+    """Reads CreatePolicyVersion and SetDefaultPolicyVersion; only a default version counts."""
+    arn = text_of(hint.parameters, "policyArn")
+    if arn is None:
+        raise _lacking(hint, "policyArn")
+    if hint.event_name == "CreatePolicyVersion" and not hint.parameters.get("setAsDefault"):
+        return ()
+    text = text_of(hint.parameters, "policyDocument") or ""
+    return (
+        IamPrincipal(
+            account=hint.account,
+            kind="user",
+            name=EVERYBODY,
+            added=PolicyDocument(name=arn.rpartition("/")[2], text=text, arn=arn),
+            since=hint.time,
+        ),
+    )
+
+
+def _both(
+    one: Callable[[Hint], tuple[OfIam, ...]], other: Callable[[Hint], tuple[OfIam, ...]]
+) -> Callable[[Hint], tuple[OfIam, ...]]:
+    return lambda hint: (*one(hint), *other(hint))
+
+
 def _detached_policy(hint: Hint) -> tuple[OfIam, ...]:
     return _user_containment(hint) if _names(hint, "policyArn", DENY_ALL_ARN) else ()
 
@@ -463,7 +551,7 @@ def _group_changed(hint: Hint) -> tuple[OfIam, ...]:
     """Reads changes of the quarantine group: whoever is contained by it may no longer be."""
     if not _names_our_group(hint):
         return ()
-    everybody = IamUser(account=hint.account, name="*")
+    everybody = IamUser(account=hint.account, name=EVERYBODY)
     return (Contained(of=everybody, finding=None, holds=None, since=hint.time),)
 
 
@@ -550,8 +638,14 @@ _READERS: dict[tuple[str, str], Callable[[Hint], tuple[OfIam, ...]]] = {
     (_IAM, "UpdateSigningCertificate"): _updated_credential(
         CredentialKind.SIGNING_CERTIFICATE, "certificateId"
     ),
-    (_IAM, "AttachUserPolicy"): _attached_policy,
-    (_IAM, "PutUserPolicy"): _inline_policy,
+    (_IAM, "AttachUserPolicy"): _both(_attached_policy, _granted("user", "userName")),
+    (_IAM, "PutUserPolicy"): _both(_inline_policy, _granted("user", "userName")),
+    (_IAM, "AttachRolePolicy"): _granted("role", "roleName"),
+    (_IAM, "PutRolePolicy"): _granted("role", "roleName"),
+    (_IAM, "AttachGroupPolicy"): _granted("group", "groupName"),
+    (_IAM, "AddUserToGroup"): _joined_group,
+    (_IAM, "CreatePolicyVersion"): _new_version,
+    (_IAM, "SetDefaultPolicyVersion"): _new_version,
     (_IAM, "DetachUserPolicy"): _detached_policy,
     (_IAM, "RemoveUserFromGroup"): _left_group,
     (_IAM, "DeleteUserPermissionsBoundary"): _boundary_changed,
@@ -559,4 +653,5 @@ _READERS: dict[tuple[str, str], Callable[[Hint], tuple[OfIam, ...]]] = {
     (_IAM, "TagUser"): _tags_changed,
     (_IAM, "UntagUser"): _tags_changed,
     **{(_IAM, name): _group_changed for name in OUR_GROUP_CHANGES},
+    (_IAM, "PutGroupPolicy"): _both(_group_changed, _granted("group", "groupName")),
 }

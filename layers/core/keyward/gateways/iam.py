@@ -38,7 +38,7 @@ class IamGateway:
         client: "IAMClient",
         documents: dict[tuple[str, str], str] | None = None,
     ) -> None:
-        """`documents` keeps texts of managed policies by ARN and version: they never change."""
+        """`documents` keeps texts of managed policies by unique id and version: none changes."""
         self.account = account
         self._client = client
         self._documents = {} if documents is None else documents
@@ -208,7 +208,7 @@ class IamGateway:
         """
         with translated(f"GetPolicy {arn} in {self.account}"):
             policy = self._client.get_policy(PolicyArn=arn)["Policy"]
-        key = arn, policy["DefaultVersionId"]
+        key = policy["PolicyId"], policy["DefaultVersionId"]
         if key not in self._documents:
             with translated(f"GetPolicyVersion {arn} {key[1]} in {self.account}"):
                 version = self._client.get_policy_version(PolicyArn=arn, VersionId=key[1])
