@@ -28,7 +28,7 @@ SETTINGS_SECONDS = 30
 """The accepted settings are read again after this long."""
 
 MEMBERSHIP_SECONDS = 300
-"""Whether an account is an active member is asked again after this long."""
+"""Whether an account is an active member, and in which OUs, is asked again after this long."""
 
 EXPIRY_MARGIN = timedelta(minutes=5)
 """Credentials are renewed so long before they end."""
@@ -71,6 +71,7 @@ class Services:
     sleep: Any = time.sleep
     _settings: tuple[datetime, Accepted | None] | None = field(default=None, init=False)
     _members: dict[str, tuple[datetime, bool]] = field(default_factory=dict, init=False)
+    _parents: dict[str, tuple[datetime, tuple[str, ...]]] = field(default_factory=dict, init=False)
     _accounts: dict[str, tuple[datetime, IamGateway]] = field(default_factory=dict, init=False)
     _documents: dict[tuple[str, str], str] = field(default_factory=dict, init=False)
     _center: IdentityCenterGateway | None = field(default=None, init=False)
@@ -125,6 +126,7 @@ class Services:
             hub_iam=lambda: self.iam(self.environment.hub_account, now),
             identity_center=lambda: self.identity_center(now),
             trail=lambda: self.trail,
+            parents=lambda of: self.parents(of, now),
         )
 
     @cached_property
@@ -152,6 +154,14 @@ class Services:
         if known is None or now - known[0] >= timedelta(seconds=MEMBERSHIP_SECONDS):
             known = (now, self.organization.is_active_member(account))
             self._members[account] = known
+        return known[1]
+
+    def parents(self, account: str, now: datetime) -> tuple[str, ...]:
+        """The ids of the account's OUs and root, at most 5 minutes old. Raises GatewayError."""
+        known = self._parents.get(account)
+        if known is None or now - known[0] >= timedelta(seconds=MEMBERSHIP_SECONDS):
+            known = (now, self.organization.parents(account))
+            self._parents[account] = known
         return known[1]
 
     def iam(self, account: str, now: datetime) -> IamGateway:

@@ -36,6 +36,22 @@ class OrganizationGateway:
             return False
         return (described.get("State") or described.get("Status")) == "ACTIVE"
 
+    def parents(self, account: str) -> tuple[str, ...]:
+        """The ids of the OUs that the account is in, from the nearest up, and last of the root.
+
+        One call for each of them: an OU, as an account, has exactly one parent, and OUs are nested
+        five deep at most. Raises GatewayError.
+        Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListParents.html
+        """
+        found: list[str] = []
+        child = account
+        while True:
+            with translated(f"ListParents of {child}"):
+                (parent,) = self._client.list_parents(ChildId=child)["Parents"]
+            found.append(child := parent["Id"])
+            if parent["Type"] == "ROOT":
+                return tuple(found)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from keyward.gateways.iam import IamGateway
 from keyward.gateways.identity_center import IdentityCenterGateway
 from keyward.gateways.trail import TrailGateway
+from keyward.model import AccountId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """How far one event reaches: IAM of its account; and of the hub what Identity Center needs.
 
-    Each raises GatewayError where the account can't be entered.
+    `parents` are the ids of an account's OUs and root, from the nearest up. Each raises
+    GatewayError where the account can't be entered.
     """
 
     iam: Callable[[], IamGateway]
     hub_iam: Callable[[], IamGateway]
     identity_center: Callable[[], IdentityCenterGateway]
     trail: Callable[[], TrailGateway]
+    parents: Callable[[AccountId], tuple[str, ...]]
