@@ -106,10 +106,22 @@ def hub(*, region: str = "us-east-1", **parameters: str) -> Stack:
 
 
 def member(
-    *, account: str = MEMBER_ACCOUNT, region: str = "us-east-1", hub_region: str = "eu-central-1"
+    *,
+    account: str = MEMBER_ACCOUNT,
+    region: str = "us-east-1",
+    hub_region: str = "eu-central-1",
+    delegated: str = "",
 ) -> Stack:
-    """Return the stack that a StackSet of the hub puts into an account."""
-    given = {"HubAccountId": HUB_ACCOUNT, "HubRegion": hub_region, "OrganizationId": ORGANIZATION}
+    """Return the stack that a StackSet of the hub puts into an account.
+
+    `delegated` is the account that administers Identity Center beside the hub's, if there is one.
+    """
+    given = {
+        "HubAccountId": HUB_ACCOUNT,
+        "HubRegion": hub_region,
+        "OrganizationId": ORGANIZATION,
+        "DelegatedAdministrator": delegated,
+    }
     return deployed("member/template.yaml", account, region, given)
 
 

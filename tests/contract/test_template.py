@@ -32,24 +32,53 @@ HUB = hub()
 HUB_THAT_ACTS_HERE = hub(ActInManagementAccount="true")
 HUB_ELSEWHERE = hub(region="eu-central-1")
 HUB_WITH_SCP = hub(EnableProtectionScp="true")
+HUB_WITH_DELEGATE = hub(DelegatedAdministrator=MEMBER_ACCOUNT)
+HUB_ELSEWHERE_WITH_DELEGATE = hub(region="eu-central-1", DelegatedAdministrator=MEMBER_ACCOUNT)
 LOCAL = hub(Local="true")
 MEMBER = member()
-STACKS = [HUB, HUB_THAT_ACTS_HERE, HUB_ELSEWHERE, HUB_WITH_SCP, LOCAL, MEMBER]
+THE_DELEGATE = member(region="eu-central-1", delegated=MEMBER_ACCOUNT)
+STACKS = [
+    HUB,
+    HUB_THAT_ACTS_HERE,
+    HUB_ELSEWHERE,
+    HUB_WITH_SCP,
+    HUB_ELSEWHERE_WITH_DELEGATE,
+    LOCAL,
+    MEMBER,
+    THE_DELEGATE,
+]
 
 DENY_ALL = "arn:aws:iam::aws:policy/AWSDenyAll"
 MEMBER_ROLE = "arn:aws:iam::*:role/keyward/keyward-member"
-FUNCTIONS = ["IamGuard", "SettingsGuard", "Notifier", "Operator"]
-GUARD_RULES = [
+FUNCTIONS = ["IamGuard", "IdentityCenterGuard", "SettingsGuard", "Notifier", "Operator"]
+IAM_GUARD_RULES = [
     "keyward-iam-users",
     "keyward-quarantine-group",
     "keyward-tampered-roles",
     "keyward-tampered",
 ]
+IDENTITY_CENTER_GUARD_RULES = [
+    "keyward-permission-sets",
+    "keyward-assignments",
+    "keyward-identity-center-settings",
+    "keyward-directory",
+    "keyward-identities",
+    "keyward-sign-ins",
+    "keyward-entitlements",
+    "keyward-instances",
+    "keyward-delegation",
+]
+GUARD_RULES = IAM_GUARD_RULES + IDENTITY_CENTER_GUARD_RULES
+IDENTITY_CENTER_QUEUE = "keyward-identity-center-guard"
 
 # What may stand beside "*": AWS knows no resource for it, or doesn't document which.
 # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 WITHOUT_RESOURCE = {
     "iam:GetAccountSummary": "takes no resource",
+    "iam:ListPolicies": "takes no resource",
+    "iam:ListRoles": "takes no resource",
+    "cloudtrail:LookupEvents": "takes no resource",
+    "sso:ListInstances": "takes no resource",
     "cloudformation:GetTemplateSummary": "takes no resource",
     "cloudformation:ValidateTemplate": "takes no resource",
     "s3:GetObject": "StackSets' own bucket for templates isn't documented",
@@ -186,12 +215,19 @@ def test_the_hub_changes_no_user_of_its_own_account_by_default() -> None:
 def test_in_its_own_account_the_hub_has_the_rights_of_the_member_role_between_two_functions() -> (
     None
 ):
+    replayed = {
+        action
+        for one in allowed(HUB_THAT_ACTS_HERE, "IdentityCenterGuardRole")
+        if one["Sid"] in OF_IDENTITY_CENTER
+        for action in one["Action"]
+    }
+
     def rights(stack: Stack, role: str) -> set[tuple[str, str]]:
         return {
             (action, json.dumps([one["Resource"], one.get("Condition")]))
             for one in allowed(stack, role)
             for action in one["Action"]
-            if action.startswith("iam:")
+            if action.startswith("iam:") and action not in replayed
         }
 
     guard = rights(HUB_THAT_ACTS_HERE, "IamGuardRole")
@@ -202,6 +238,69 @@ def test_in_its_own_account_the_hub_has_the_rights_of_the_member_role_between_tw
     }
     assert guard | operator == there
     assert {action for action, _ in guard ^ operator} >= {"iam:AttachUserPolicy", "iam:UntagUser"}
+
+
+# What Identity Center does in the management account with the credentials of who called it.
+# Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/iam-auth-access-using-id-policies.html
+OF_IDENTITY_CENTER = {
+    "RolesOfIdentityCenter": f"arn:aws:iam::{HUB_ACCOUNT}:role/aws-reserved/sso.amazonaws.com/*",
+    "ProviderOfIdentityCenter": f"arn:aws:iam::{HUB_ACCOUNT}:saml-provider/AWSSSO_*",
+    "FindRolesAndPolicies": "*",
+}
+
+
+@pytest.mark.parametrize("function", ["IdentityCenterGuard", "Operator"])
+def test_access_to_the_management_account_is_changed_only_where_keyward_may_act_there(
+    function: str,
+) -> None:
+    def made(stack: Stack) -> dict[str, Json]:
+        return {
+            one["Sid"]: one["Resource"]
+            for one in allowed(stack, f"{function}Role")
+            if one.get("Sid") in OF_IDENTITY_CENTER
+        }
+
+    assert made(HUB) == {}
+    assert made(HUB_THAT_ACTS_HERE) == {sid: [arn] for sid, arn in OF_IDENTITY_CENTER.items()}
+
+
+@pytest.mark.parametrize("function", ["IdentityCenterGuard", "Operator"])
+def test_who_changes_access_may_do_so_by_identity_center_and_not_make_anybody_in_it(
+    function: str,
+) -> None:
+    changes = {
+        action.partition(":")[2]
+        for one in allowed(HUB_THAT_ACTS_HERE, f"{function}Role")
+        for action in one["Action"]
+        if action.startswith(("sso:", "identitystore:", "sso-directory:"))
+        and not action.partition(":")[2].startswith(("Describe", "Get", "List", "Is"))
+    }
+    people = {one for one in changes if "User" in one or "Member" in one or "Group" in one}
+    assert people == ({"CreateGroup"} if function == "Operator" else set())
+    instance = {one for one in changes if "Instance" in one or "Application" in one}
+    assert instance == set()
+    assert {one for one in changes - people if one.endswith("Resource")} == {
+        "TagResource",
+        "UntagResource",
+    }
+
+
+def test_nobody_else_changes_identity_center() -> None:
+    for function in ("IamGuard", "SettingsGuard", "Notifier"):
+        services = {
+            action.partition(":")[0]
+            for one in allowed(HUB_THAT_ACTS_HERE, f"{function}Role")
+            for action in one["Action"]
+        }
+        assert not services & {"sso", "identitystore", "sso-directory"}
+
+
+def test_policies_of_a_role_fit_iams_limit() -> None:
+    # Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    for stack in STACKS:
+        for name, role in stack.of_type("AWS::IAM::Role").items():
+            documents = [one["PolicyDocument"] for one in role["Policies"]]
+            assert sum(len("".join(json.dumps(one).split())) for one in documents) <= 10_240, name
 
 
 def test_no_function_scans_the_ledger_or_deletes_from_it() -> None:
@@ -334,7 +433,8 @@ def test_a_member_has_no_customer_key_and_nothing_else_that_costs_by_the_month()
 @pytest.mark.parametrize(
     ("policy", "feeding"),
     [
-        ("IamGuardQueuePolicy", GUARD_RULES),
+        ("IamGuardQueuePolicy", IAM_GUARD_RULES),
+        ("IdentityCenterGuardQueuePolicy", IDENTITY_CENTER_GUARD_RULES),
         ("SettingsGuardQueuePolicy", ["keyward-settings", "keyward-settings-every-5-minutes"]),
     ],
 )
@@ -349,6 +449,32 @@ def test_only_the_rules_that_feed_a_queue_may_send_to_it(policy: str, feeding: l
     assert allow["Resource"].endswith(HUB.properties(queue)["QueueName"])
 
 
+def test_the_guard_comes_back_to_what_it_began_and_two_others_have_it_look() -> None:
+    queue = f"arn:aws:sqs:us-east-1:{HUB_ACCOUNT}:{IDENTITY_CENTER_QUEUE}"
+    senders = {
+        function
+        for function in FUNCTIONS
+        for statement in allowing(HUB, f"{function}Role", "sqs:SendMessage")
+        if statement["Resource"] == [queue]
+    }
+    assert senders == {"IdentityCenterGuard", "Operator", "SettingsGuard"}
+    told = {
+        function: variables["KEYWARD_IDENTITY_CENTER_QUEUE_URL"].rpartition("/")[2]
+        for function in FUNCTIONS
+        for variables in [HUB.properties(function)["Environment"]["Variables"]]
+        if "KEYWARD_IDENTITY_CENTER_QUEUE_URL" in variables
+    }
+    assert told == dict.fromkeys(senders, IDENTITY_CENTER_QUEUE)
+
+
+def test_a_function_sends_to_no_queue_but_that_one_and_its_own_dead_letters() -> None:
+    for function in FUNCTIONS:
+        own = f"{HUB.properties(function)['FunctionName']}-dead-letters"
+        for statement in allowing(HUB, f"{function}Role", "sqs:SendMessage"):
+            (queue,) = statement["Resource"]
+            assert queue.rpartition(":")[2] in {IDENTITY_CENTER_QUEUE, own}
+
+
 def test_dead_letters_of_rules_come_from_rules_of_keyward_only() -> None:
     (allow,) = [one for one in policy_of(HUB, "RuleDeadLettersPolicy") if one["Effect"] == "Allow"]
     assert allow["Condition"]["ArnLike"]["aws:SourceArn"] == [
@@ -359,7 +485,13 @@ def test_dead_letters_of_rules_come_from_rules_of_keyward_only() -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    ["IamGuardQueuePolicy", "SettingsGuardQueuePolicy", "RuleDeadLettersPolicy", "AlertsPolicy"],
+    [
+        "IamGuardQueuePolicy",
+        "IdentityCenterGuardQueuePolicy",
+        "SettingsGuardQueuePolicy",
+        "RuleDeadLettersPolicy",
+        "AlertsPolicy",
+    ],
 )
 def test_nobody_outside_the_organization_reaches_a_queue_or_the_topic(policy: str) -> None:
     (deny,) = [one for one in policy_of(HUB, policy) if one["Effect"] == "Deny"]
@@ -416,7 +548,7 @@ def test_messages_stay_hidden_for_six_times_the_functions_timeout() -> None:
         if queue := queues.get(source["EventSourceArn"].split(":")[-1]):
             assert queue["VisibilityTimeout"] >= 6 * timeouts[source["FunctionName"]]
             checked += 1
-    assert checked == 2
+    assert checked == 3
 
 
 def dead_letter_queues(stack: Stack) -> set[str]:
@@ -455,7 +587,7 @@ def test_one_dead_letter_alarms() -> None:
     }
     ends = dead_letter_queues(HUB)
     assert ends == {name for name in queues if name.endswith("-dead-letters")} == set(alarmed)
-    assert len(ends) == 5
+    assert len(ends) == 6
     for alarm in alarmed.values():
         assert alarm["Threshold"] == 1
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
@@ -490,6 +622,16 @@ def test_queues_bound_the_concurrency_of_their_functions() -> None:
     for source in HUB.of_type("AWS::Lambda::EventSourceMapping").values():
         if ":sqs:" in source["EventSourceArn"]:
             assert 2 <= source["ScalingConfig"]["MaximumConcurrency"] <= 5
+
+
+def test_an_event_of_identity_center_has_the_functions_time_alone() -> None:
+    (source,) = (
+        one
+        for one in HUB.of_type("AWS::Lambda::EventSourceMapping").values()
+        if one["FunctionName"] == IDENTITY_CENTER_QUEUE
+    )
+    assert source["BatchSize"] == 1
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
 
 
 def test_no_concurrency_is_reserved() -> None:
@@ -533,7 +675,7 @@ def test_waiting_events_alarm() -> None:
         for alarm in HUB.of_type("AWS::CloudWatch::Alarm").values()
         if alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
     }
-    assert waiting == {"keyward-iam-guard", "keyward-settings-guard"}
+    assert waiting == {"keyward-iam-guard", IDENTITY_CENTER_QUEUE, "keyward-settings-guard"}
 
 
 def test_every_alarm_is_told_and_has_no_dimension_but_a_name() -> None:
@@ -609,8 +751,11 @@ def test_functions_are_told_names_and_no_secret(function: str) -> None:
         "POWERTOOLS_METRICS_NAMESPACE",
         "POWERTOOLS_SERVICE_NAME",
     }
-    tells = {"KEYWARD_TOPIC_ARN"} if function in {"Notifier", "Operator"} else set()
-    assert told == everywhere | tells
+    some = {
+        "KEYWARD_IDENTITY_CENTER_QUEUE_URL": {"IdentityCenterGuard", "Operator", "SettingsGuard"},
+        "KEYWARD_TOPIC_ARN": {"Notifier", "Operator"},
+    }
+    assert told == everywhere | {name for name, functions in some.items() if function in functions}
 
 
 class Variables(dict[str, str]):
@@ -657,7 +802,12 @@ def test_what_passed_the_bus_can_be_replayed() -> None:
 def all_patterns() -> list[tuple[str, Resource]]:
     return [
         (f"{place}/{bus}/{name}", pattern)
-        for place, stack in (("hub", HUB), ("elsewhere", HUB_ELSEWHERE), ("member", MEMBER))
+        for place, stack in (
+            ("hub", HUB_WITH_DELEGATE),
+            ("elsewhere", HUB_ELSEWHERE),
+            ("member", MEMBER),
+            ("delegate", THE_DELEGATE),
+        )
         for bus in ("default", "keyward")
         for name, pattern in stack.patterns(bus).items()
     ]
@@ -719,8 +869,78 @@ def test_iam_events_of_the_management_account_reach_the_hub_wherever_it_is() -> 
     assert "HubInUsEast1" not in HUB.resources, "one rule forwards, not two"
 
 
+OF_ADMINISTRATORS = [
+    record("sso", "DeletePermissionSet"),
+    record("sso-directory", "CreateBearerToken"),
+    record("identitystore", "CreateGroupMembership"),
+    record("identitystore-scim", "PatchGroup"),
+    record("account-access", "CreateEntitlement"),
+]
+
+
+def service(event: Resource) -> str:
+    return str(event["source"])
+
+
+@pytest.mark.parametrize("stack", [HUB, HUB_ELSEWHERE], ids=["us-east-1", "elsewhere"])
+@pytest.mark.parametrize("event", OF_ADMINISTRATORS, ids=service)
+def test_identity_center_of_the_management_account_reaches_the_hub_failed_calls_too(
+    event: Resource, stack: Stack
+) -> None:
+    assert reaches_bus(stack, event)
+    assert reaches_bus(stack, event | {"detail": event["detail"] | {"errorCode": "AccessDenied"}})
+
+
+@pytest.mark.parametrize("event", OF_ADMINISTRATORS, ids=service)
+def test_what_the_delegated_administrator_does_reaches_the_hub_wherever_it_is(
+    event: Resource,
+) -> None:
+    event = event | {"account": MEMBER_ACCOUNT}
+    assert reaches_bus(THE_DELEGATE, event)
+    here = member(hub_region="us-east-1", delegated=MEMBER_ACCOUNT)
+    assert reaches_bus(here, event), "where the hub is in us-east-1, the rule of every member"
+    in_us_east_1 = member(delegated=MEMBER_ACCOUNT)
+    assert not reaches_bus(in_us_east_1, event), "no region of the organization's instance"
+    assert not reaches_bus(member(region="eu-central-1"), event), "no administrator"
+
+
+@pytest.mark.parametrize("event", OF_ADMINISTRATORS, ids=service)
+def test_what_a_member_does_in_an_instance_of_its_own_is_not_judged(event: Resource) -> None:
+    theirs = event | {"account": "999988887777"}
+    for name in IDENTITY_CENTER_GUARD_RULES:
+        assert not matches(HUB_WITH_DELEGATE.patterns("keyward")[name], theirs)
+        pattern = HUB.patterns("keyward")[name]
+        assert not matches(pattern, event | {"account": MEMBER_ACCOUNT}), "nobody is delegated"
+
+
+def test_of_a_members_identity_center_only_that_it_makes_an_instance_reaches_the_hub() -> None:
+    made = record("sso", "CreateInstance", account=MEMBER_ACCOUNT)
+    other = record("sso", "UpdateInstance", account=MEMBER_ACCOUNT)
+    assert reaches_bus(MEMBER, made)
+    assert not reaches_bus(MEMBER, other)
+    assert matches(HUB.patterns("keyward")["keyward-instances"], made)
+
+
+def test_completed_sign_ins_reach_the_hub_and_no_other_word_of_signing_in() -> None:
+    assert reaches_bus(HUB, record("signin", "UserAuthentication"))
+    assert not reaches_bus(HUB, record("signin", "CredentialChallenge"))
+    assert not reaches_bus(HUB, record("signin", "ConsoleLogin"))
+
+
+@pytest.mark.parametrize(
+    "name", ["RegisterDelegatedAdministrator", "DeregisterDelegatedAdministrator"]
+)
+def test_who_is_delegated_reaches_the_hub_wherever_it_is(name: str) -> None:
+    event = record("organizations", name, servicePrincipal="sso.amazonaws.com")
+    other = record("organizations", name, servicePrincipal="config.amazonaws.com")
+    assert reaches_bus(HUB, event)
+    assert reaches_bus(member(account=HUB_ACCOUNT), event)
+    pattern = HUB.patterns("keyward")["keyward-delegation"]
+    assert [matches(pattern, one) for one in (event, other)] == [True, False]
+
+
 def test_a_bus_as_target_has_a_role() -> None:
-    for stack in (HUB, HUB_ELSEWHERE, MEMBER, member(account=HUB_ACCOUNT)):
+    for stack in (HUB, HUB_ELSEWHERE, MEMBER, THE_DELEGATE, member(account=HUB_ACCOUNT)):
         forwarder = f"arn:aws:iam::{stack.account}:role/keyward/keyward-forwarder"
         found = [one for _, one in targets(stack) if ":event-bus/" in one["Arn"]]
         assert found
@@ -750,6 +970,10 @@ QUEUES = f"https://sqs.us-east-1.amazonaws.com/{HUB_ACCOUNT}/"
 ARN = f"us-east-1:{HUB_ACCOUNT}"
 SILENCING = [
     record("events", "DisableRule", name="keyward-forward"),
+    record("events", "DisableRule", name="keyward-forward-identity-center"),
+    record("lambda", "UpdateFunctionCode20150331v2", functionName="keyward-identity-center-guard"),
+    record("sqs", "PurgeQueue", queueUrl=f"{QUEUES}keyward-identity-center-guard"),
+    record("cloudformation", "DeleteStackSet", stackSetName="keyward-delegated-administrator"),
     record("events", "DeleteRule", name="keyward-iam-users", eventBusName="keyward"),
     record("events", "PutRule", name="keyward-iam-users", state="DISABLED"),
     record("events", "RemoveTargets", rule="keyward-tampered", ids=["iam-guard"]),
@@ -828,11 +1052,12 @@ def test_the_rules_that_watch_are_watched_by_another(name: str) -> None:
     assert set(told_directly(HUB, record("events", name, name=other))) - {other}
 
 
+@pytest.mark.parametrize("stack", [MEMBER, THE_DELEGATE], ids=["us-east-1", "elsewhere"])
 @pytest.mark.parametrize("name", ["keyward-forward", "keyward-forward-watch"])
-def test_a_disabled_rule_of_a_member_is_reported_by_the_other_one(name: str) -> None:
+def test_a_disabled_rule_of_a_member_is_reported_by_the_other_one(name: str, stack: Stack) -> None:
     event = record("events", "DisableRule", account=MEMBER_ACCOUNT, name=name)
     reporting = [
-        rule for rule, pattern in MEMBER.patterns("default").items() if matches(pattern, event)
+        rule for rule, pattern in stack.patterns("default").items() if matches(pattern, event)
     ]
     assert set(reporting) - {name}
     assert matches(HUB.patterns("keyward")["keyward-tampered"], event)
@@ -886,8 +1111,39 @@ def test_every_present_and_future_account_gets_the_member_template(stack: Stack)
     assert members["TemplateURL"] == "member/template.yaml"
 
 
+def test_rules_for_the_delegated_administrator_go_into_its_account_alone() -> None:
+    one = HUB_ELSEWHERE_WITH_DELEGATE.properties("DelegatedAdministratorInHubRegion")
+    assert one["PermissionModel"] == "SERVICE_MANAGED"
+    assert one["StackInstancesGroup"] == [
+        {
+            "DeploymentTargets": {
+                "OrganizationalUnitIds": [ROOT],
+                "Accounts": [MEMBER_ACCOUNT],
+                "AccountFilterType": "INTERSECTION",
+            },
+            "Regions": ["eu-central-1"],
+        }
+    ]
+    assert one["AutoDeployment"] == {"Enabled": False}, "it knows no filter of accounts"
+    assert one["TemplateURL"] == "member/template.yaml"
+    assert set(THE_DELEGATE.resources) == {"ForwardRule", "WatchRule"}
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [HUB_ELSEWHERE, HUB_WITH_DELEGATE, hub(Local="true", DelegatedAdministrator=MEMBER_ACCOUNT)],
+    ids=["nobody", "us-east-1", "local"],
+)
+def test_a_stackset_for_the_delegated_administrator_is_made_only_where_it_is_needed(
+    stack: Stack,
+) -> None:
+    assert "DelegatedAdministratorInHubRegion" not in stack.resources
+
+
 def test_one_failing_account_never_fails_a_deployment() -> None:
-    for one in HUB_ELSEWHERE.of_type("AWS::CloudFormation::StackSet").values():
+    stack_sets = HUB_ELSEWHERE_WITH_DELEGATE.of_type("AWS::CloudFormation::StackSet")
+    assert len(stack_sets) == 3
+    for one in stack_sets.values():
         assert one["OperationPreferences"] == {
             "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
             "FailureTolerancePercentage": 100,
@@ -897,9 +1153,9 @@ def test_one_failing_account_never_fails_a_deployment() -> None:
 
 
 def test_stacksets_give_the_member_template_all_its_parameters() -> None:
-    for one in HUB_ELSEWHERE.of_type("AWS::CloudFormation::StackSet").values():
+    for one in HUB_ELSEWHERE_WITH_DELEGATE.of_type("AWS::CloudFormation::StackSet").values():
         given = {each["ParameterKey"]: each["ParameterValue"] for each in one["Parameters"]}
-        assert given == member().parameters
+        assert given == THE_DELEGATE.parameters
 
 
 def test_the_self_managed_stackset_brings_roles_that_can_do_nothing_else() -> None:

@@ -30,18 +30,18 @@ OUR_GROUP, OUR_ROLE = "Keyward-QUARANTINE", "KEYWARD-member"
 
 
 @cache
-def the_hub(home: str) -> Stack:
-    return hub(region=home)
+def the_hub(home: str, delegated: str = "") -> Stack:
+    return hub(region=home, DelegatedAdministrator=delegated)
 
 
 @cache
-def stack_at(account: str, region: str, home: str) -> Stack:
+def stack_at(account: str, region: str, home: str, delegated: str) -> Stack:
     """What is deployed where an event arises."""
     if (account, region) == (HUB, home):
-        return the_hub(home)
+        return the_hub(home, delegated)
     assert account in {HUB, MEMBER, OTHER_MEMBER}
-    assert region == IAM_REGION, "StackSets deploy there alone"
-    return member(account=account, region=region, hub_region=home)
+    assert region == IAM_REGION or account == delegated, "StackSets deploy there alone"
+    return member(account=account, region=region, hub_region=home, delegated=delegated)
 
 
 def sample(name: str) -> Resource:
@@ -74,15 +74,21 @@ def function_of(guard: str) -> str:
 
 
 def delivered(event: Resource, home: str) -> Counter[str]:
-    """How often each function gets the event, by the rules of the hub that lives at `home`."""
+    """How often each function gets the event, by the rules of the hub that lives at `home`.
+
+    Whoever acts in the hub's region from another account administers Identity Center there.
+    """
+    delegated = ""
     if event["region"] == SAMPLED_HOME:
+        delegated = event["account"] if event["account"] != HUB else ""
         event = {**event, "region": home}
-    if not reaches_bus(stack_at(event["account"], event["region"], home), event):
+    if not reaches_bus(stack_at(event["account"], event["region"], home, delegated), event):
         return Counter()
+    stack = the_hub(home, delegated)
     return Counter(
         function
-        for function, queue in queues(the_hub(home)).items()
-        for pattern in feeding(the_hub(home), queue).values()
+        for function, queue in queues(stack).items()
+        for pattern in feeding(stack, queue).values()
         if matches(pattern, event)
     )
 
