@@ -6,6 +6,8 @@ Items (pk / sk):
     budget#<scope>#<window> / budget      how many actions a window has seen
     settings / accepted                   the settings in force
     live-deny#<set> / <account>/<user>    until when what is left of a session is denied
+    permission-set#<arn> / permission-set what a permission set is called, also once it is gone
+    bucket#identity-center / bucket       until when calls to Identity Center are leased
     notice#<kind>#<id> / notice           what must be told and is no finding
     alerts#<window> / alerts              how many alerts a window has seen
 
@@ -13,6 +15,7 @@ Every write of a finding is conditional on the version that was read. Intent, bu
 subject's containment are one transaction.
 """
 
+import contextlib
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -43,6 +46,15 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Trans
 RETENTION = timedelta(days=400)
 """Budgets and counters are kept for this long after their window."""
 
+LINE_SECONDS = 10
+"""Who would have to wait longer for a call to Identity Center comes again: no Lambda is held."""
+
+LINE_ATTEMPTS = 20
+"""So often a place in that line is tried for: each refusal says where it ends by now."""
+
+SKEW_MS = 1000
+"""So far apart the clocks of two workers may be, in milliseconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
@@ -61,6 +73,7 @@ class Ledger:
     def __init__(self, table: DynamoDbGateway, *, claim_seconds: float) -> None:
         self._table = table
         self._claim_seconds = claim_seconds
+        self._remembered: set[str] = set()
 
     # Findings
 
@@ -279,6 +292,58 @@ class Ledger:
                 }
             }
         )
+
+    # Names of permission sets
+
+    def remember_set(self, arn: str, name: str) -> None:
+        """Keeps what the permission set is called: once it is gone, AWS tells its name no more.
+
+        Written once, since a set keeps its name; a warm function doesn't try again.
+        """
+        if arn in self._remembered:
+            return
+        item = {**_key(f"permission-set#{arn}", "permission-set"), "name": {"S": name}}
+        with contextlib.suppress(RefusedError):
+            self._table.write({"Put": _conditional_put(item, replacing=0)})
+        self._remembered.add(arn)
+
+    def name_of_set(self, arn: str) -> str | None:
+        """What the permission set is, or was, called; None where nobody remembered it."""
+        item = self._table.get(f"permission-set#{arn}", "permission-set")
+        return None if item is None else str(item["name"]["S"])
+
+    # Calls to Identity Center
+
+    def lease_calls(
+        self, calls: int, *, per_second: int, seen: datetime | None, now: datetime
+    ) -> tuple[datetime, datetime]:
+        """From when on so many calls may be made, and from when on the next ones may.
+
+        All who lease from this ledger stand in one line, each behind what was leased before (GCRA).
+        Nothing is read: one conditional write takes the place, and where somebody else was faster,
+        its refusal tells how far the line is by now. `seen` is as far as the caller saw it last.
+        Raises GatewayError(retryable): code RateLimited where the line is longer than
+        LINE_SECONDS, and nothing is taken then; code Contention where others are faster each time.
+        """
+        takes_ms = calls * 1000 // per_second
+        now_ms = _milliseconds(now)
+        longest_ms = now_ms + LINE_SECONDS * 1000
+        begins_ms = max(now_ms, now_ms if seen is None else _milliseconds(seen))
+        for _ in range(LINE_ATTEMPTS):
+            if begins_ms > longest_ms:
+                message = f"calls to Identity Center are leased for {LINE_SECONDS} s and more"
+                raise GatewayError(message, code="RateLimited", retryable=True)
+            ends_ms = begins_ms + takes_ms
+            try:
+                self._table.write(
+                    _lease(begins_ms, ends_ms, impossible_ms=longest_ms + takes_ms + SKEW_MS)
+                )
+            except RefusedError as refused:
+                begins_ms = int(refused.old[0]["leased_until_ms"]["N"])
+            else:
+                return _moment(begins_ms), _moment(ends_ms)
+        message = f"calls to Identity Center: other workers were faster {LINE_ATTEMPTS} times"
+        raise GatewayError(message, code="Contention", retryable=True)
 
     # Settings
 
@@ -519,6 +584,33 @@ def _told(what: FindingRecord | Notice) -> Write:
             "UpdateExpression": "REMOVE untold",
         }
     }
+
+
+def _lease(begins_ms: int, ends_ms: int, *, impossible_ms: int) -> Write:
+    """Takes the place in the line; what nobody can have leased is a wrong clock's, and no line."""
+    return {
+        "Update": {
+            "Key": _key("bucket#identity-center", "bucket"),
+            "UpdateExpression": "SET leased_until_ms = :ends",
+            "ConditionExpression": (
+                "attribute_not_exists(pk) OR leased_until_ms <= :begins "
+                "OR leased_until_ms > :impossible"
+            ),
+            "ExpressionAttributeValues": {
+                ":begins": {"N": str(begins_ms)},
+                ":ends": {"N": str(ends_ms)},
+                ":impossible": {"N": str(impossible_ms)},
+            },
+        }
+    }
+
+
+def _milliseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
 
 
 def _is_released(item: Item, now: datetime) -> bool:
