@@ -765,7 +765,8 @@ def create_assignment(center: Center, asked: Json) -> Json:
     """Begin to assign; an assignment that exists is one, and succeeds (reported, not documented).
 
     Whether a principal is known shows at the end: "the GROUP assignee ... was not found in
-    directory". That an unknown account shows there too is a guess.
+    directory". That an unknown account shows there too is a guess, and that an account which has an
+    older version of the set keeps it.
     """
     assignment = begin_assigning(center, asked)
 
