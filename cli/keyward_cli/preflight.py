@@ -18,6 +18,12 @@ STACKSETS = "member.org.stacksets.cloudformation.amazonaws.com"
 Source: https://docs.aws.amazon.com/organizations/latest/userguide/services-that-can-integrate-cloudformation.html
 """
 
+IDENTITY_CENTER = "sso.amazonaws.com"
+"""As Organizations calls it.
+
+Source: https://docs.aws.amazon.com/organizations/latest/userguide/services-that-can-integrate-sso.html
+"""
+
 IAM_REGION = "us-east-1"
 
 
@@ -51,6 +57,8 @@ def preflight(caller: Caller) -> Preflight:
     checks: list[Check] = []
     organization = _try(checks, "organization", lambda: _organization(session))
     root = _try(checks, "organization root", lambda: _root(session))
+    delegates = _try(checks, "delegated administrator", lambda: _delegates(session))
+    manager = None
     if organization is not None:
         manager = organization["MasterAccountId"]
         checks.append(
@@ -66,14 +74,17 @@ def preflight(caller: Caller) -> Preflight:
         checks.append(Check(name="organization root", ok=True, found=root))
     checks.extend(_checked("trusted access", lambda: _trusted_access(session)))
     checks.extend(_checked("organization trail", lambda: _trail(session)))
-    checks.extend(_checked("region", lambda: _region(session)))
+    checks.extend(_checked("region", lambda: _region(session, manager)))
+    if delegates is not None:
+        checks.append(_delegated(delegates))
     checks.extend(_checked("region-deny policies", lambda: _region_deny(session)))
     command = None
-    if organization is not None and root is not None and region is not None:
+    if None not in {region, root} and organization is not None and delegates is not None:
         command = (
             f"sam build && sam deploy --stack-name keyward --region {region} --resolve-s3 "
             "--capabilities CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --parameter-overrides "
             f"OrganizationId={organization['Id']} OrganizationRootId={root}"
+            + "".join(f" DelegatedAdministrator={account}" for account in delegates[:1])
         )
     return Preflight(checks=tuple(checks), command=command)
 
@@ -111,6 +122,26 @@ def _organization(session: "Session") -> dict[str, str]:
 def _root(session: "Session") -> str:
     with translated("ListRoots"):
         return session.client("organizations").list_roots()["Roots"][0]["Id"]
+
+
+def _delegates(session: "Session") -> list[str]:
+    """The accounts that administer Identity Center beside the management account."""
+    client = session.client("organizations")
+    with translated("ListDelegatedAdministrators of Identity Center"):
+        pages = client.get_paginator("list_delegated_administrators").paginate(
+            ServicePrincipal=IDENTITY_CENTER
+        )
+        return [one["Id"] for page in pages for one in page["DelegatedAdministrators"]]
+
+
+def _delegated(accounts: list[str]) -> Check:
+    """There may be one; the hub hears of what is done there by a parameter of its stack."""
+    return Check(
+        name="delegated administrator",
+        ok=len(accounts) <= 1,
+        found=f"{', '.join(accounts)} administers Identity Center" if accounts else "none",
+        remedy="let one account administer Identity Center: Keyward hears of one",
+    )
 
 
 def _trusted_access(session: "Session") -> Iterator[Check]:
@@ -153,7 +184,7 @@ def _trail(session: "Session") -> Iterator[Check]:
     )
 
 
-def _region(session: "Session") -> Iterator[Check]:
+def _region(session: "Session", manager: str | None) -> Iterator[Check]:
     region = session.region_name
     if region is None:
         yield Check(
@@ -168,6 +199,14 @@ def _region(session: "Session") -> Iterator[Check]:
         found=f"{region}{' is' if instances else ' is not'} Identity Center's home",
         remedy="deploy the hub into Identity Center's region: set AWS_REGION or --region",
     )
+    if instances and manager is not None:
+        owners = sorted({instance.get("OwnerAccountId", "unknown") for instance in instances})
+        yield Check(
+            name="Identity Center's owner",
+            ok=manager in owners,
+            found=f"the instance belongs to {', '.join(owners)}",
+            remedy="have an organization instance: Keyward keeps no instance of a single account",
+        )
     if region != IAM_REGION:
         yield Check(
             name="IAM's region",

@@ -22,6 +22,7 @@ TRAIL = {
     "IsOrganizationTrail": True,
     "IsMultiRegionTrail": True,
 }
+INSTANCE = "arn:aws:sso:::instance/ssoins-1"
 READY: dict[str, Any] = {
     "GetCallerIdentity": {"Account": MANAGEMENT, "Arn": f"arn:aws:iam::{MANAGEMENT}:role/admin"},
     "DescribeOrganization": {"Organization": {"Id": "o-abc1234567", "MasterAccountId": MANAGEMENT}},
@@ -31,7 +32,8 @@ READY: dict[str, Any] = {
     },
     "DescribeTrails": {"trailList": [TRAIL]},
     "GetTrailStatus": {"IsLogging": True},
-    "ListInstances": {"Instances": [{"InstanceArn": "arn:aws:sso:::instance/ssoins-1"}]},
+    "ListInstances": {"Instances": [{"InstanceArn": INSTANCE, "OwnerAccountId": MANAGEMENT}]},
+    "ListDelegatedAdministrators": {"DelegatedAdministrators": []},
     "ListPolicies": {"Policies": [{"Id": "p-1", "Name": "regions"}]},
     "DescribePolicy": {"Policy": {"Content": "{}"}},
 }
@@ -52,8 +54,10 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
 
-    def answer(_client: BaseClient, operation: str, _params: dict[str, Any]) -> Any:
+    def answer(_client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
         found = answers[operation]
+        if operation == "ListDelegatedAdministrators":
+            assert params["ServicePrincipal"] == "sso.amazonaws.com"
         if isinstance(found, str):
             raise ClientError({"Error": {"Code": found, "Message": ""}}, operation)
         return found
@@ -99,6 +103,30 @@ def test_the_command_gives_every_parameter_that_has_no_default(cli: Cli) -> None
     assert {one.partition("=")[0] for one in overrides.split()} == needed
 
 
+def delegated(*accounts: str) -> dict[str, Any]:
+    return {"DelegatedAdministrators": [{"Id": account} for account in accounts]}
+
+
+def test_the_command_names_the_delegated_administrator_of_identity_center(
+    cli: Cli, aws: dict[str, Any]
+) -> None:
+    aws["ListDelegatedAdministrators"] = delegated("444455556666")
+    status, report = found(cli)
+    assert (status, report["ready"]) == (0, True)
+    assert report["command"].endswith(
+        " OrganizationRootId=r-abcd DelegatedAdministrator=444455556666"
+    )
+    (told,) = [one for one in report["checks"] if one["name"] == "delegated administrator"]
+    assert "444455556666" in told["found"]
+
+
+def test_no_command_is_printed_while_the_delegated_administrator_is_unknown(
+    cli: Cli, aws: dict[str, Any]
+) -> None:
+    aws["ListDelegatedAdministrators"] = "AccessDeniedException"
+    assert found(cli)[1]["command"] is None
+
+
 @pytest.mark.parametrize(
     ("operation", "answer", "check"),
     [
@@ -117,6 +145,17 @@ def test_the_command_gives_every_parameter_that_has_no_default(cli: Cli) -> None
         ),
         ("GetTrailStatus", {"IsLogging": False}, "organization trail"),
         ("ListInstances", {"Instances": []}, "region"),
+        (
+            "ListInstances",
+            {"Instances": [{"InstanceArn": INSTANCE, "OwnerAccountId": "444455556666"}]},
+            "Identity Center's owner",
+        ),
+        ("ListInstances", {"Instances": [{"InstanceArn": INSTANCE}]}, "Identity Center's owner"),
+        (
+            "ListDelegatedAdministrators",
+            delegated("444455556666", "555566667777"),
+            "delegated administrator",
+        ),
         ("DescribePolicy", denying("eu-central-1"), "region-deny policies"),
     ],
 )
@@ -144,9 +183,7 @@ def test_a_policy_that_spares_iams_region_is_not_in_the_way(
     assert found(cli)[0] == 0
 
 
-@pytest.mark.parametrize(
-    "operation", [one for one in READY if one not in {"GetCallerIdentity", "ListInstances"}]
-)
+@pytest.mark.parametrize("operation", [one for one in READY if one != "GetCallerIdentity"])
 def test_what_cannot_be_read_is_unknown_and_not_ready(
     cli: Cli, aws: dict[str, Any], operation: str
 ) -> None:
