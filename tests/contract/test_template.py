@@ -52,6 +52,7 @@ DENY_ALL = "arn:aws:iam::aws:policy/AWSDenyAll"
 MEMBER_ROLE = "arn:aws:iam::*:role/keyward/keyward-member"
 FUNCTIONS = ["IamGuard", "IdentityCenterGuard", "SettingsGuard", "Notifier", "Operator"]
 IAM_GUARD_RULES = [
+    "keyward-iam-grants",
     "keyward-iam-users",
     "keyward-quarantine-group",
     "keyward-tampered-roles",
@@ -357,6 +358,10 @@ def test_the_member_role_may_do_this_and_nothing_else() -> None:
             *("iam:AttachUserPolicy", "iam:DetachUserPolicy", "iam:AddUserToGroup"),
             *("iam:RemoveUserFromGroup", "iam:PutUserPermissionsBoundary"),
             *("iam:DeleteUserPermissionsBoundary", "iam:TagUser", "iam:UntagUser"),
+            *("iam:GetUserPolicy", "iam:GetGroup", "iam:ListAttachedGroupPolicies"),
+            *("iam:ListGroupPolicies", "iam:GetRole", "iam:GetRolePolicy", "iam:GetPolicy"),
+            *("iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:GetPolicyVersion"),
+            "iam:ListEntitiesForPolicy",
         ]
     )
 
