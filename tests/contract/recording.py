@@ -11,6 +11,7 @@ import pytest
 from botocore.client import BaseClient
 from moto.iam.models import iam_backends
 
+from local.sso_admin import center_of
 from tests.contract.authorizing import Asked
 from tests.flow.world import HUB, REGION, World, _account_of
 
@@ -18,6 +19,24 @@ ORGANIZATION = "o-exampleorgid"
 GROUP = "group/keyward/keyward-quarantine"
 """As both templates make it."""
 ALERTS_KEY = f"arn:aws:kms:{REGION}:{HUB}:key/of-keyward"
+
+# What Identity Center does with its caller's credentials, in the management account and nowhere else.
+# Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/iam-auth-access-using-id-policies.html
+# Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSSSOServiceRolePolicy.html
+CHANGES_ACCESS = {"CreateAccountAssignment", "DeleteAccountAssignment", "ProvisionPermissionSet"}
+REPLAYED = {
+    "role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Developer_0123456789abcdef": (
+        *("AttachRolePolicy", "CreateRole", "DeleteRole", "DeleteRolePermissionsBoundary"),
+        *("DeleteRolePolicy", "DetachRolePolicy", "GetRole", "ListAttachedRolePolicies"),
+        *("ListRolePolicies", "PutRolePermissionsBoundary", "PutRolePolicy"),
+        *("UpdateAssumeRolePolicy", "UpdateRole", "UpdateRoleDescription"),
+    ),
+    "saml-provider/AWSSSO_0123456789abcdef_DO_NOT_DELETE": (
+        "GetSAMLProvider",
+        "UpdateSAMLProvider",
+    ),
+    "*": ("ListPolicies", "ListRoles"),
+}
 
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 OF_TRANSACTION = {
@@ -90,9 +109,18 @@ def asked_for(
         case "dynamodb", "GetItem" | "Query":
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             return [Asked(action, f"arn:aws:dynamodb:{here}:table/{params['TableName']}{index}")]
-        case "organizations", "DescribeAccount":
-            member = f"account/{ORGANIZATION}/{params['AccountId']}"
-            return [Asked(action, f"arn:aws:organizations::{HUB}:{member}")]
+        case "organizations", "DescribeAccount" | "ListParents":
+            child = params.get("AccountId") or params["ChildId"]
+            kind = "ou" if child.startswith("ou-") else "account"
+            return [Asked(action, f"arn:aws:organizations::{HUB}:{kind}/{ORGANIZATION}/{child}")]
+        case "sso-admin", _:
+            return [*_of_identity_center(operation, params), *_replayed(operation, params)]
+        case "identitystore", _:
+            return _of_identity_store(operation, params)
+        case "cloudtrail", "LookupEvents":
+            return [Asked(action, "*")]
+        case "sqs", "SendMessage":
+            return [Asked(action, f"arn:aws:sqs:{here}:{params['QueueUrl'].rpartition('/')[2]}")]
         case "sns", "Publish":
             # The topic is encrypted: who publishes uses its key, by way of SNS.
             # Source: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
@@ -122,6 +150,71 @@ def asked_for(
     raise ValueError(message)
 
 
+def _of_identity_center(operation: str, params: dict[str, Any]) -> list[Asked]:
+    """Return what is asked for a call of Identity Center: about instance, set and account.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsiamidentitycenter.html
+    """
+    action = f"sso:{operation}"
+    if operation == "ListInstances":
+        return [Asked(action, "*")]
+    instance = params["InstanceArn"]
+    made = f"{instance.replace(':instance/', ':permissionSet/')}/ps-of-the-new-one"
+    about = [
+        instance,
+        params.get("PermissionSetArn") or params.get("ResourceArn"),
+        made if operation == "CreatePermissionSet" else None,
+        *(f"arn:aws:sso:::account/{account}" for account in _accounts_of(operation, params)),
+    ]
+    return [Asked(action, resource) for resource in about if resource]
+
+
+def _accounts_of(operation: str, params: dict[str, Any]) -> list[str]:
+    """Return the accounts that a call is about; where it names none of many: any."""
+    if operation == "ProvisionPermissionSet" and "TargetId" not in params:
+        return ["of-those-that-have-it"]
+    return [params[name] for name in ("AccountId", "TargetId") if name in params]
+
+
+def _replayed(operation: str, params: dict[str, Any]) -> list[Asked]:
+    """Return what Identity Center asks in its caller's name, where the hub's account is meant."""
+    if operation not in CHANGES_ACCESS:
+        return []
+    asked_of = params["PermissionSetArn"]
+    having = (account for arn, account in center_of(HUB, REGION).provisioned if arn == asked_of)
+    accounts = [params["TargetId"]] if "TargetId" in params else list(having)
+    return [
+        Asked(f"iam:{call}", "*" if resource == "*" else f"arn:aws:iam::{HUB}:{resource}")
+        for resource, calls in REPLAYED.items()
+        for call in calls
+        if HUB in accounts
+    ]
+
+
+def _of_identity_store(operation: str, params: dict[str, Any]) -> list[Asked]:
+    """Return what is asked for a call of the identity store: about it, and about whom it names.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentitystore.html
+    """
+    about = [f":{HUB}:identitystore/{params['IdentityStoreId']}"]
+    match operation:
+        case "CreateGroup":
+            pass
+        case "DescribeGroup":
+            about.append(f"::group/{params['GroupId']}")
+        case "DescribeUser":
+            about.append(f"::user/{params['UserId']}")
+        case "GetGroupId":
+            about.append("::group/of-that-name")
+        case "IsMemberInGroups":
+            about += ["::membership/*", f"::user/{params['MemberId']['UserId']}"]
+            about += [f"::group/{group}" for group in params["GroupIds"]]
+        case _:
+            message = f"unknown: identitystore:{operation}"
+            raise ValueError(message)
+    return [Asked(f"identitystore:{operation}", f"arn:aws:identitystore:{one}") for one in about]
+
+
 def _of_iam(operation: str, params: dict[str, Any], account: str, world: World) -> Asked:
     """Return what is asked for a call of IAM: about the user, with its path, or about the group."""
     action = f"iam:{operation}"
@@ -133,7 +226,7 @@ def _of_iam(operation: str, params: dict[str, Any], account: str, world: World) 
         # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
         return Asked(action, f"arn:aws:iam::{account}:user/of-the-key")
     if "UserName" not in params:
-        return Asked(action, "*")
+        return Asked(action, params.get("PolicyArn", "*"))
     name = params["UserName"]
     users = iam_backends[account]["aws"].users
     path = next((user.path for user in users.values() if user.name == name), "/")
