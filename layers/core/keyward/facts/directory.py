@@ -69,7 +69,7 @@ def claimed(hint: Hint) -> tuple[Subject, ...]:
 def identified(
     subjects: Iterable[InDirectory], center: "IdentityCenterGateway"
 ) -> tuple[list[InDirectory], list[InDirectory]]:
-    """The claimed subjects with the names of user and group; and those of which neither is left.
+    """The claimed subjects with the name of user or group, in the hub's account; and the gone ones.
 
     One call for each. Who joined a group is read later: most groups matter to nobody.
     """
@@ -79,10 +79,10 @@ def identified(
         match subject:
             case DirectoryIdentity():
                 name = center.principal_name(subject.kind, subject.identity_id)
-                named: InDirectory = replace(subject, name=name)
+                named: InDirectory = replace(subject, account=center.hub_account, name=name)
             case GroupMembership():
                 name = center.principal_name(PrincipalKind.GROUP, subject.group_id)
-                named = replace(subject, group_name=name)
+                named = replace(subject, account=center.hub_account, group_name=name)
         if name is None:
             gone.append(subject)
         else:
