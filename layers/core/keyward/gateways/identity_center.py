@@ -116,6 +116,11 @@ class IdentityCenterGateway:
 
     # The instance
 
+    @property
+    def hub_account(self) -> AccountId:
+        """The account that the instance, and with it each permission set, belongs to."""
+        return self._hub_account
+
     def instance_arn(self) -> str:
         """The ARN of the organization's instance; asked once. Another account's is refused."""
         return self._known_instance()[0]
@@ -153,19 +158,23 @@ class IdentityCenterGateway:
         """The name of the permission set of this ARN. One call."""
         return self._described(arn)[0]
 
-    def names(self) -> dict[str, str]:
-        """The ARNs of all permission sets by name. One call for each set, and for each page.
-
-        A set keeps its name, so that a warm function asks only for those that it doesn't know yet.
-        """
+    def arns(self) -> tuple[str, ...]:
+        """The ARNs of all permission sets. One call for each page."""
         pages = self._pages(
             "ListPermissionSets",
             self._admin.list_permission_sets,
             InstanceArn=self.instance_arn(),
             MaxResults=PAGE_SIZE,
         )
+        return tuple(arn for page in pages for arn in page["PermissionSets"])
+
+    def names(self) -> dict[str, str]:
+        """The ARNs of all permission sets by name. One call for each set, and for each page.
+
+        A set keeps its name, so that a warm function asks only for those that it doesn't know yet.
+        """
         found = {}
-        for arn in [arn for page in pages for arn in page["PermissionSets"]]:
+        for arn in self.arns():
             try:
                 found[self._names.get(arn) or self.name_of(arn)] = arn
             except NotFoundError:
@@ -293,6 +302,30 @@ class IdentityCenterGateway:
             for page in pages
             for held in page["AccountAssignments"]
             if "PrincipalType" in held and "PrincipalId" in held
+        )
+
+    def assignments_of(
+        self, kind: PrincipalKind, principal_id: str
+    ) -> tuple[tuple[AccountId, str], ...]:
+        """Account and permission set of each assignment of its own: not those of its groups.
+
+        Only the management account may ask.
+        Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_ListAccountAssignmentsForPrincipal.html
+        """
+        pages = self._pages(
+            f"ListAccountAssignmentsForPrincipal {principal_id}",
+            self._admin.list_account_assignments_for_principal,
+            InstanceArn=self.instance_arn(),
+            PrincipalType=kind.value,
+            PrincipalId=principal_id,
+            MaxResults=PAGE_SIZE,
+        )
+        return tuple(
+            (held["AccountId"], held["PermissionSetArn"])
+            for page in pages
+            for held in page["AccountAssignments"]
+            if "AccountId" in held and "PermissionSetArn" in held
+            if (held.get("PrincipalType"), held.get("PrincipalId")) == (kind.value, principal_id)
         )
 
     # The identity store: its limit is one for each operation, and takes no token
