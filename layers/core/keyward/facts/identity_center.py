@@ -7,17 +7,16 @@ real events; the shapes of the others come from the API model.
 Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/security-authorization.html
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from keyward.actions import RequestKind
 from keyward.errors import EventError, GatewayError, NotFoundError
 from keyward.events import KEYWARD, text_of
 from keyward.facts import directory
-from keyward.gateways.identity_center import Principal
+from keyward.gateways.identity_center import Principal, session_seconds
 from keyward.model import (
     AccountAssignment,
     Catalogue,
@@ -39,6 +38,12 @@ if TYPE_CHECKING:
 
 INLINE_POLICY = "inline policy"
 """What the inline policy of a permission set is called: AWS gives it no name."""
+
+CATALOGUE_CHANGED = "CatalogueChanged"
+"""Why Keyward looks at a permission set whose owners want another one from now on.
+
+Whatever isn't so is so since then; of what any other look finds nobody knows since when.
+"""
 
 DEFAULT_SESSION = "PT1H"
 """Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/howtosessionduration.html"""
@@ -299,22 +304,18 @@ def _parents(account: str, reach: "Reach") -> tuple[str, ...] | None:
 
 
 def _checked(hint: Hint, catalogue: Catalogue) -> tuple[OfIdentityCenter, ...]:
-    """The permission set that Keyward tells itself to look at, by ARN or by name.
-
-    `since` says since when it may be so, where that is known: without, nobody can tell.
-    """
+    """The permission set that Keyward tells itself to look at, by ARN or by name."""
     arn = text_of(hint.parameters, "permissionSetArn")
     name = text_of(hint.parameters, "permissionSetName")
     if arn is None and name is None:
         return ()
-    since = text_of(hint.parameters, "since")
     return (
         PermissionSet(
             account=hint.account,
             arn=arn,
             name=name,
             catalogue=catalogue,
-            since=None if since is None else _moment(since),
+            since=hint.time if hint.event_name == CATALOGUE_CHANGED else None,
         ),
     )
 
@@ -380,12 +381,13 @@ def _tagged(hint: Hint, catalogue: Catalogue) -> tuple[OfIdentityCenter, ...]:
         return ()
     tags, keys = hint.parameters.get("tags"), hint.parameters.get("tagKeys")
     named = [tag.get("key") for tag in _list(tags) if isinstance(tag, Mapping)] + _list(keys)
+    claimed = {"tag_keys": tuple(key for key in named if isinstance(key, str))} if named else {}
     return (
         PermissionSet(
             account=hint.account,
             instance_arn=text_of(hint.parameters, "instanceArn"),
             arn=arn,
-            claimed={"tag_keys": tuple(key for key in named if isinstance(key, str))},
+            claimed=claimed,
             catalogue=catalogue,
             since=hint.time,
         ),
@@ -430,20 +432,6 @@ def _associated(hint: Hint, _catalogue: Catalogue) -> tuple[OfIdentityCenter, ..
     )
 
 
-def seconds_of(duration: str) -> int | None:
-    """An ISO 8601 duration (PT4H, PT1H30M, P1D) in seconds; None for what is none."""
-    match = _DURATION.fullmatch(duration)
-    if match is None or not any(match.groups()):
-        return None
-    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return round(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-
-
-_DURATION = re.compile(
-    r"P(?:(\d{1,5})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,5})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?", re.ASCII
-)
-
-
 def _details(hint: Hint) -> dict[str, object]:
     """What a request says of description, session and relay state; the private API says ttl."""
     asked = hint.parameters
@@ -459,7 +447,10 @@ def _details(hint: Hint) -> dict[str, object]:
 
 
 def _seconds(duration: object) -> int | None:
-    return seconds_of(duration) if isinstance(duration, str) else None
+    try:
+        return session_seconds(duration) if isinstance(duration, str) else None
+    except ValueError:
+        return None
 
 
 def _set_of(
@@ -494,14 +485,6 @@ def _sets_of(instance_arn: str) -> str:
     Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_PermissionSet.html
     """
     return instance_arn.replace(":instance/", ":permissionSet/", 1)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        message = f"not a time: {text!r}"
-        raise EventError(message) from error
 
 
 def _list(value: object) -> list[object]:
