@@ -4,19 +4,26 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from keyward import events, facts
+from keyward.catalogue import catalogue_of
 from keyward.findings import Finding, Reason
 from keyward.model import (
     AccessKey,
+    AccountAssignment,
     AccountId,
     Actor,
+    Catalogue,
     ConsolePassword,
     Contained,
     CredentialKind,
     Hint,
     IamUser,
     OwnResource,
+    PermissionSet,
+    PermissionSetAttributes,
+    PrincipalKind,
     RootAccessKey,
     StaticCredential,
     Subject,
@@ -33,6 +40,34 @@ NOW = datetime(2026, 11, 20, 9, 14, 5, tzinfo=UTC)
 USER_ID = "AIDAJQABLZS4A3EXAMPLE"
 OTHER_USER_ID = "AIDACKCEVSQ6C2EXAMPLE"
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+INSTANCE = "arn:aws:sso:::instance/ssoins-72231f5a3ebc2a4b"
+SET_ARN = "arn:aws:sso:::permissionSet/ssoins-72231f5a3ebc2a4b/ps-1a2b3c4d5e6f7a8b"
+OTHER_SET_ARN = "arn:aws:sso:::permissionSet/ssoins-72231f5a3ebc2a4b/ps-8b7a6f5e4d3c2b1a"
+PERSON_ID = "9067642ac7-5f2b1c44-7d3e-4a8b-9c10-2e6f8a1b3c5d"
+GROUP_ID = "9067642ac7-a81d6e02-0b9f-4c57-8e33-6d2c4b0a9f18"
+READ_ONLY_ARN = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+ADMINISTRATOR_ARN = "arn:aws:iam::aws:policy/AdministratorAccess"
+CATALOGUE_ENTRIES: dict[str, dict[str, object]] = {
+    "Administrator": {
+        "description": "Everything, for an hour",
+        "managed_policies": [ADMINISTRATOR_ARN],
+        "session_hours": 1,
+    },
+    "Developer": {
+        "description": "Builds and runs things",
+        "managed_policies": [READ_ONLY_ARN],
+        "boundary": {"customer_policy": {"name": "workload-boundary"}},
+        "session_hours": 4,
+        "tags": {"team": "platform"},
+    },
+}
+"""The catalogue that samples are judged by, as its parameters have it."""
+CATALOGUE = catalogue_of(CATALOGUE_ENTRIES)
+DEVELOPER = CATALOGUE["Developer"]
+SAMPLE_RULES: dict[str, dict[str, object]] = {
+    "idc-admin-assignment-restricted": {"accounts": [HUB]},
+}
+"""The settings that samples are judged by, of rules that find nothing by their defaults."""
 SAMPLES = Path(__file__).parent.parent / "events"
 IDENTITY_CENTER_PATH = (
     "aws-reserved/sso.amazonaws.com/eu-central-1/"
@@ -186,13 +221,65 @@ def an_own_resource(
     return OwnResource(account=account, service=service, name=name, change=change, since=NOW)
 
 
+def a_center_hint(event_name: str = "UpdatePermissionSet", **others: Any) -> Hint:
+    """A hint at something that happened to Identity Center, in the management account."""
+    known: dict[str, Any] = {"source": "sso.amazonaws.com", "account": HUB}
+    return a_hint(event_name, **(known | others))
+
+
+def a_check(**parameters: str) -> Hint:
+    """Keyward's word to itself to look at a permission set."""
+    return a_hint("Sweep", source=events.KEYWARD, account=HUB, parameters=parameters, sweep=True)
+
+
+def a_permission_set(
+    name: str | None = "Developer",
+    *,
+    attributes: PermissionSetAttributes | None = None,
+    catalogue: Catalogue = CATALOGUE,
+    **others: Any,
+) -> PermissionSet:
+    """A permission set in the management account; not read where `attributes` are None."""
+    known: dict[str, Any] = {"instance_arn": INSTANCE, "arn": SET_ARN, "since": NOW}
+    return PermissionSet(
+        account=HUB, name=name, attributes=attributes, catalogue=catalogue, **(known | others)
+    )
+
+
+def an_assignment(
+    kind: PrincipalKind = PrincipalKind.USER,
+    *,
+    account: AccountId = MEMBER,
+    permission_set: PermissionSet | None = None,
+    **others: Any,
+) -> AccountAssignment:
+    """An assignment of the set Developer; not read where `permission_set` is None."""
+    known: dict[str, Any] = {
+        "permission_set_arn": SET_ARN,
+        "principal_id": PERSON_ID if kind is PrincipalKind.USER else GROUP_ID,
+        "instance_arn": INSTANCE,
+        "since": NOW,
+    }
+    return AccountAssignment(
+        account=account,
+        principal_kind=kind,
+        permission_set=permission_set,
+        **(known | others),
+    )
+
+
 def settings_in_force(
     *,
     rules: Mapping[str, dict[str, object]] | None = None,
     exemptions: Mapping[str, dict[str, object]] | None = None,
+    permission_sets: Mapping[str, dict[str, object]] | None = None,
 ) -> InForce:
     """The defaults in force, but for what is given as JSON values."""
-    accepted = Accepted(rules=dict(rules or {}), exemptions=dict(exemptions or {}))
+    accepted = Accepted(
+        rules=dict(rules or {}),
+        exemptions=dict(exemptions or {}),
+        permission_sets=dict(permission_sets or {}),
+    )
     return in_force(accepted, every())
 
 
@@ -228,10 +315,12 @@ def a_sample(path: str) -> object:
 
 
 def findings_of(raw: object, rules: Iterable[AnyRule] | None = None) -> list[Finding]:
-    """What the rules find in an event alone, by the default settings."""
+    """What the rules find in an event alone, by the settings and the catalogue for samples."""
     hint = events.parse(raw)
     chosen = every() if rules is None else rules
-    return judge(chosen, facts.claimed(hint), hint=hint, settings=settings_in_force())
+    settings = settings_in_force(rules=SAMPLE_RULES, permission_sets=CATALOGUE_ENTRIES)
+    claimed = facts.claimed(hint, settings.catalogue)
+    return judge(chosen, claimed, hint=hint, settings=settings)
 
 
 def sample_names(rule: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from functools import cache
 
 from keyward import events, facts
 from keyward.errors import EventError
+from keyward.findings import Reason
 from keyward.model import Hint
 from keyward.rule import AnyRule, InForce, judge
 from keyward.rules import every, guard_of
@@ -33,7 +34,7 @@ def answers(path: str, settings: InForce) -> Iterator[Answer]:
 def answer(event: object, settings: InForce) -> Answer:
     """What Keyward would do about an event at the time that it bears. Raises EventError."""
     hint = _hint(event)
-    subjects = facts.claimed(hint)
+    subjects = facts.claimed(hint, settings.catalogue)
     rules = {rule.id: rule for rule in _rules()}
     return {
         "event_id": hint.event_id,
@@ -55,7 +56,7 @@ def answer(event: object, settings: InForce) -> Answer:
                     rule=finding.rule, subject=finding.subject, now=hint.time
                 ),
             }
-            | _needs(rules[finding.rule].needs)
+            | _needs(rules[finding.rule].needs, finding.reason)
             for finding in judge(rules.values(), subjects, hint=hint, settings=settings)
         ],
     }
@@ -74,7 +75,9 @@ def _handled_by(hint: Hint) -> str | None:
     return _guards().get((hint.event_source, hint.event_name))
 
 
-def _needs(needs: str | None) -> Answer:
+def _needs(needs: str | None, reason: Reason) -> Answer:
+    """What must be read before the finding is certain; nothing where the event tells it all."""
+    needs = "state" if needs is None and reason.maybe else needs
     return {} if needs is None else {"needs": needs}
 
 

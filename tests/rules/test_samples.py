@@ -7,6 +7,9 @@ from keyward.rule import AnyRule
 from keyward.rules import every
 from tests.builders import SAMPLES, a_sample, findings_of, sample_names
 
+RAISED = {rule.id for rule in every() if rule.triggers}
+"""Rules that nothing raises but the sweep have no samples: no event tells what they look for."""
+
 CASES = [(rule, name) for rule in every() for name in sample_names(rule.id)]
 
 
@@ -32,8 +35,8 @@ def test_each_trigger_has_a_violating_sample_and_no_sample_has_another(rule: Any
     assert set(shown) == triggers_of(rule)
 
 
-def test_each_folder_of_samples_is_named_after_a_rule() -> None:
-    assert {path.name for path in SAMPLES.iterdir() if path.is_dir()} == {r.id for r in every()}
+def test_each_folder_of_samples_is_named_after_a_rule_that_events_raise() -> None:
+    assert {path.name for path in SAMPLES.iterdir() if path.is_dir()} == RAISED
 
 
 def test_samples_are_told_apart_by_their_event_ids() -> None:
@@ -43,4 +46,4 @@ def test_samples_are_told_apart_by_their_event_ids() -> None:
 
 def test_failed_calls_are_among_the_samples_of_each_rule() -> None:
     failed = {rule.id for rule, name in CASES if "/failed-" in name}
-    assert failed == {rule.id for rule in every()}
+    assert failed == RAISED
