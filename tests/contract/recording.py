@@ -20,7 +20,7 @@ GROUP = "group/keyward/keyward-quarantine"
 """As both templates make it."""
 ALERTS_KEY = f"arn:aws:kms:{REGION}:{HUB}:key/of-keyward"
 
-# What Identity Center does with its caller's credentials, in the management account and nowhere else.
+# What Identity Center does with its caller's credentials, in the management account alone.
 # Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/iam-auth-access-using-id-policies.html
 # Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSSSOServiceRolePolicy.html
 CHANGES_ACCESS = {"CreateAccountAssignment", "DeleteAccountAssignment", "ProvisionPermissionSet"}
