@@ -66,6 +66,7 @@ CATALOGUE = catalogue_of(CATALOGUE_ENTRIES)
 DEVELOPER = CATALOGUE["Developer"]
 SAMPLE_RULES: dict[str, dict[str, object]] = {
     "idc-admin-assignment-restricted": {"accounts": [HUB]},
+    "idc-local-identity-created": {"external_idp": True},
 }
 """The settings that samples are judged by, of rules that find nothing by their defaults."""
 SAMPLES = Path(__file__).parent.parent / "events"
