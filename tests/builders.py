@@ -20,7 +20,9 @@ from keyward.model import (
     CredentialKind,
     Hint,
     IamUser,
+    IdentityCenterChange,
     OwnResource,
+    Part,
     PermissionSet,
     PermissionSetAttributes,
     PrincipalKind,
@@ -269,6 +271,15 @@ def an_assignment(
     )
 
 
+def a_center_change(
+    part: Part, change: str = "", *, account: AccountId = HUB, name: str = "it", **values: str
+) -> IdentityCenterChange:
+    """A change of Identity Center that no API shows; `values` are what the event tells of it."""
+    return IdentityCenterChange(
+        account=account, part=part, name=name, change=change, values=values, since=NOW
+    )
+
+
 def settings_in_force(
     *,
     rules: Mapping[str, dict[str, object]] | None = None,
@@ -301,6 +312,14 @@ def exempt_by(rule: AnyRule, subject: Subject, *, now: datetime = NOW) -> str | 
     """The exemption of bob that covers `subject` from `rule`, if it does."""
     settings = settings_in_force(exemptions={"ours": an_exemption(rule.id)})
     return settings.exemption(rule=rule.id, subject=subject, now=now)
+
+
+def exempt_by_id(rule: AnyRule, subject: Subject, **others: object) -> str | None:
+    """The exemption of exactly this subject, no IAM user's, that covers it from `rule`."""
+    known = {"account": subject.account, "user_id": None, "unique_id": subject.unique_id}
+    ours = an_exemption(rule.id, **(known | others))
+    settings = settings_in_force(exemptions={"ours": ours})
+    return settings.exemption(rule=rule.id, subject=subject, now=NOW)
 
 
 def reasons(
