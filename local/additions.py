@@ -18,6 +18,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ministack import app
@@ -38,16 +39,6 @@ ACCOUNT_IDS = (
     *("777788889999", "888899990000", "999900001111", "000011112222", "123456789012"),
     *("210987654321", "345678901234", "456789012345", "567890123456", "678901234567"),
 )
-AWS_MANAGED_POLICIES = {
-    # Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSDenyAll.html
-    "AWSDenyAll": ["*"],
-    # A partial deny, and only its beginning: AWS attaches it to users whose key leaked.
-    # Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCompromisedKeyQuarantineV3.html
-    "AWSCompromisedKeyQuarantineV3": [
-        *("iam:UpdateAccessKey", "iam:DeleteAccessKey", "iam:DetachUserPolicy"),
-        *("iam:ChangePassword", "iam:CreateUser", "iam:CreateAccessKey", "ec2:RunInstances"),
-    ],
-}
 # Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MANAGED_POLICIES_FOR_A_USER = 10
 GROUPS_FOR_A_USER = 10
@@ -68,7 +59,7 @@ Action = Callable[[Parameters], Reply]
 def main() -> None:
     """Serve until told to stop, with every addition in place."""
     threading.Thread(target=end_with_parent, daemon=True).start()
-    add_managed_policies()
+    add_managed_policies(os.environ["KEYWARD_MANAGED_POLICIES"])
     add_condition_keys()
     add_resource_paths()
     add_membership()
@@ -89,12 +80,17 @@ def end_with_parent() -> None:
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
-def add_managed_policies() -> None:
-    """Let AWS's own deny policies deny: ministack attaches an unknown one, and ignores it."""
-    for name, denied in AWS_MANAGED_POLICIES.items():
-        statement = {"Effect": "Deny", "Action": denied, "Resource": "*"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        record = iam._make_aws_managed_record(name, document)
+def add_managed_policies(file: str) -> None:
+    """Know each policy that AWS manages, in its default version: ministack brings 30 of them.
+
+    One that it doesn't know, AWSDenyAll among them, it attaches and ignores.
+    """
+    for name, known in json.loads(Path(file).read_text(encoding="utf-8")).items():
+        document = json.dumps(known["Document"])
+        record = iam._make_aws_managed_record(f"{known['Path'][1:]}{name}", document)
+        version = known["DefaultVersionId"]
+        record["DefaultVersionId"] = version
+        record["Versions"] = {version: record["Versions"]["v1"] | {"VersionId": version}}
         iam._aws_managed_policies[record["Arn"]] = record
 
 

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+
 from local.caller import Caller
 
 if TYPE_CHECKING:
@@ -103,7 +105,10 @@ def running_emulator(account: str = MANAGEMENT_ACCOUNT) -> Iterator[Emulator]:
         "AUTH": "true",
         "LAMBDA_EXECUTOR": "local",
         "KEYWARD_IDENTITY_CENTER": identity_center,
+        "KEYWARD_MANAGED_POLICIES": str(folder / "managed-policies.json"),
     }
+    # Ministack's environment has no moto, and moto has what AWS says of its policies.
+    (folder / "managed-policies.json").write_text(aws_managed_policies_data, encoding="utf-8")
     with contextlib.ExitStack() as after:
         after.callback(shutil.rmtree, folder, ignore_errors=True)
         output = after.enter_context((folder / "emulator.log").open("ab"))

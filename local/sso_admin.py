@@ -25,6 +25,7 @@ import botocore.session
 from botocore.model import ListShape, StringShape, StructureShape
 from moto.core.exceptions import JsonRESTError
 from moto.core.utils import camelcase_to_underscores
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.identitystore.exceptions import ConflictException as StoreConflictException
 from moto.identitystore.exceptions import ResourceNotFoundException as StoreNotFoundException
 from moto.identitystore.models import IdentityStoreBackend, identitystore_backends
@@ -586,7 +587,7 @@ def check_session(asked: Json) -> None:
 def attach_managed_policy(center: Center, asked: Json) -> Json:
     """Attach an AWS managed policy: known, not yet attached, and at most 25 with the customer's."""
     found, arn = center.permission_set(asked), asked["ManagedPolicyArn"]
-    policy = managed_policy(center, arn)
+    policy = managed_policy(arn)
     if policy in found.managed_policies:
         message = f"Permission set with id {found.name} already has {arn} attached"
         raise refused(CONFLICT, message)
@@ -596,14 +597,24 @@ def attach_managed_policy(center: Center, asked: Json) -> Json:
     return center.changed(found)
 
 
-def managed_policy(center: Center, arn: str) -> ManagedPolicy:
-    """Return an AWS managed policy that moto knows.
+def managed_policy(arn: str) -> ManagedPolicy:
+    """Return an AWS managed policy; moto itself finds none that has a path.
 
     Raises:
         JsonRESTError: ResourceNotFoundException.
 
     """
-    return center.backend._find_managed_policy(arn)  # noqa: SLF001  its list is moto's own
+    if arn not in _managed_policies():
+        raise refused(MISSING, f"Policy does not exist with ARN: {arn}")
+    return models.ManagedPolicy(arn, arn.rpartition("/")[2])
+
+
+@functools.cache
+def _managed_policies() -> frozenset[str]:
+    known: Json = json.loads(aws_managed_policies_data)
+    return frozenset(
+        f"arn:aws:iam::aws:policy{policy['Path']}{name}" for name, policy in known.items()
+    )
 
 
 def check_policies(found: PermissionSet) -> None:
@@ -695,7 +706,7 @@ def put_boundary(center: Center, asked: Json) -> Json:
         message = "Exactly one of ManagedPolicyArn and CustomerManagedPolicyReference is wanted"
         raise refused(INVALID, message)
     if arn := boundary.get("ManagedPolicyArn"):
-        managed_policy(center, arn)
+        managed_policy(arn)
     else:
         boundary = {
             "CustomerManagedPolicyReference": {"Path": "/"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from local.emulator import MANAGEMENT_ACCOUNT, running_emulator
 from local.organization import join, seed
@@ -221,3 +222,12 @@ def test_account_says_its_state(plain: Organization) -> None:
     account = plain.accounts[MEMBER]
     described = plain.hub.organizations.describe_account(AccountId=account)["Account"]
     assert described["State"] == "ACTIVE"
+
+
+def test_managed_policy_says_what_it_says_on_aws(plain: Organization) -> None:
+    arn = "arn:aws:iam::aws:policy/job-function/Billing"
+    known = json.loads(aws_managed_policies_data)["Billing"]
+    version = plain.hub.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    assert version == known["DefaultVersionId"]
+    found = plain.hub.iam.get_policy_version(PolicyArn=arn, VersionId=version)
+    assert found["PolicyVersion"]["Document"] == known["Document"]

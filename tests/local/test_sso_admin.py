@@ -464,6 +464,14 @@ def test_managed_policy_is_attached_once_and_detached_once(directory: Directory)
     assert refused(lambda: attach(**unknown)) == "ResourceNotFoundException"
 
 
+def test_managed_policy_with_a_path_is_known_by_that_path_alone(directory: Directory) -> None:
+    attach = directory.sso.attach_managed_policy_to_permission_set
+    bare = directory.of(ManagedPolicyArn="arn:aws:iam::aws:policy/Billing")
+    assert refused(lambda: attach(**bare)) == "ResourceNotFoundException"
+    whole = directory.of(ManagedPolicyArn="arn:aws:iam::aws:policy/job-function/Billing")
+    assert refused(lambda: attach(**whole)) is None
+
+
 def test_reference_is_attached_once_and_detached_once(directory: Directory) -> None:
     asked = directory.of(CustomerManagedPolicyReference={"Name": "team", "Path": "/a/"})
     attach = directory.sso.attach_customer_managed_policy_reference_to_permission_set
