@@ -174,7 +174,7 @@ def _mfa_device(hint: Hint) -> tuple[Subject, ...]:
         hint,
         Part.MFA_DEVICE,
         "/".join(filter(None, (user, device))),
-        {name: value for name, value in values.items() if value is not None},
+        {name: shown for name, value in values.items() if (shown := _described(value)) is not None},
     )
 
 
@@ -200,7 +200,7 @@ def _delegation(hint: Hint) -> tuple[Subject, ...]:
     if _required(hint, hint.parameters, "servicePrincipal").casefold() != _SSO:
         return ()
     account = _required(hint, hint.parameters, "accountId")
-    return _change(hint, Part.DELEGATED_ADMINISTRATOR, account, {"accountId": account})
+    return _change(hint, Part.DELEGATED_ADMINISTRATOR, account, {})
 
 
 def _sign_in(hint: Hint) -> tuple[Subject, ...]:
