@@ -4,31 +4,44 @@ Pure. One bad parameter never touches the others, and nothing invalid ever widen
 enforced:
 
 - what is invalid keeps the value that was accepted last, or its default where there was none;
-- what is gone falls back to its default, which reports only;
+- what is gone falls back to its default, which reports only; a permission set that is gone leaves
+  the catalogue;
+- a permission set is one thing, however many parameters it spans: it is accepted as a whole;
 - `existing: "enforce"` is refused until a plan of whom it hits has been shown and confirmed;
 - an exemption ends by itself. Writing an end in the past ends an exemption that was in force;
   a new exemption that has ended already is refused, since it would never have held.
 """
 
 import difflib
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from keyward.catalogue import NAME, CatalogueEntry, entries_of
 from keyward.errors import SettingsError
 from keyward.exemptions import Exemption
+from keyward.livedeny import MARK
 from keyward.rule import AnyRule
 from keyward.settings import PREFIX, Accepted, GlobalSettings, Mode, read_json, validated
 
 SETTINGS = f"{PREFIX}/settings"
 RULES = f"{PREFIX}/rules/"
 EXEMPTIONS = f"{PREFIX}/exemptions/"
+PERMISSION_SETS = f"{PREFIX}/permission-sets/"
+INLINE_POLICY = "/inline-policy/"
+"""Between a permission set's name and the number of a part of its inline policy."""
 
 EXEMPTION_ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 """Lower-case words with hyphens: an id is also a file's name and stands in commands."""
 
 MAX_ID_LENGTH = 64
+
+PART_NUMBER = re.compile(r"[1-9][0-9]{0,3}")
+
+BEING_WRITTEN = timedelta(minutes=2)
+"""What spans parameters takes several calls to write: for so long, more of them may be to come."""
 
 NO_PLAN_YET = (
     'field existing: "enforce" is refused until a plan of whom it hits has been shown and '
@@ -38,20 +51,28 @@ NO_PLAN_YET = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A parameter as Parameter Store has it. A file of a settings folder has version 0."""
+    """A parameter as Parameter Store has it. A file of a settings folder has version 0.
+
+    `modified` is when it was written last, None where nobody knows.
+    """
 
     name: str
     version: int
     value: str
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A parameter that is not in force. `text` names it, its version, field and expectation."""
+    """A parameter that is not in force. `text` names it, its version, field and expectation.
+
+    `may_be_unfinished`: it spans parameters, and one of them was written a moment ago.
+    """
 
     parameter: str
     version: int
     text: str
+    may_be_unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +91,35 @@ class _Tree:
     settings: GlobalSettings = field(default_factory=GlobalSettings)
     rules: dict[str, dict[str, object]] = field(default_factory=dict)
     exemptions: dict[str, dict[str, object]] = field(default_factory=dict)
+    permission_sets: dict[str, dict[str, object]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PermissionSet:
+    """What the tree says of one permission set: its entry, and parts of its inline policy."""
+
+    name: str
+    entry: Parameter
+    parts: dict[int, Parameter]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All of them, the entry first."""
+        return (self.entry, *(self.parts[number] for number in sorted(self.parts)))
+
+    @property
+    def title(self) -> str:
+        """How refusals call it: by name, with the versions of what it is made of."""
+        if not self.parts:
+            return _title(self.entry)
+        versions = ", ".join(str(part.version) for part in self.parameters[1:])
+        return f"{_title(self.entry)} (with inline-policy parts of versions {versions})"
+
+
+def of_aws(arn: str) -> bool:
+    """Whether this version of the code knows of an AWS managed policy of this ARN."""
+    return _path(arn) in _known_policies()
 
 
 def compiled(
@@ -79,22 +128,33 @@ def compiled(
     previous: Accepted | None,
     rules: Iterable[AnyRule],
     now: datetime,
+    policy_exists: Callable[[str], bool] = of_aws,
 ) -> Compilation:
     """The settings in force from `now` on, and what of `parameters` (by name) was refused.
 
     `previous` is what was in force, None where nothing ever was. `paused_until` is carried over.
-    Raises nothing: what is invalid is refused.
+    `policy_exists` says whether AWS has a managed policy of this ARN; it is asked only about those
+    that weren't accepted already. Raises nothing: what is invalid is refused.
     """
     before = previous or Accepted()
     known = {rule.id: rule for rule in rules}
     tree = _Tree()
     refused = []
     for name, parameter in sorted(parameters.items()):
+        if name.startswith(PERMISSION_SETS):
+            continue
         try:
             _accept(parameter, tree, known=known, before=before, now=now)
         except SettingsError as error:
             refused.append(Refusal(parameter=name, version=parameter.version, text=str(error)))
             _keep(name, tree, before=before)
+    refused += _accept_catalogue(
+        {name: it for name, it in parameters.items() if name.startswith(PERMISSION_SETS)},
+        tree,
+        before=before,
+        policy_exists=policy_exists,
+        now=now,
+    )
     accepted = before.model_copy(
         update={
             "settings": tree.settings,
@@ -102,6 +162,8 @@ def compiled(
             "exemptions": {
                 name: value for name, value in tree.exemptions.items() if _holds(value, now)
             },
+            "permission_sets": tree.permission_sets,
+            "unchecked": _unchecked(tree, before, now),
             "enforcing_since": {
                 rule: before.enforcing_since.get(rule, now) for rule in _enforcing(tree)
             },
@@ -121,6 +183,35 @@ def exemption_id(name: str) -> str | None:
     return found if valid and found != name else None
 
 
+def _unchecked(tree: _Tree, before: Accepted, now: datetime) -> dict[str, datetime]:
+    """The permission sets that are to be compared with what is, and since when they are so."""
+    found = {}
+    for name, entry in tree.permission_sets.items():
+        if entry != before.permission_sets.get(name):
+            found[name] = now
+        elif name in before.unchecked:
+            found[name] = before.unchecked[name]
+    return found
+
+
+def digest_of(text: str) -> str:
+    """What an entry has of the parts of its inline policy, put together."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def permission_set_name(name: str) -> str | None:
+    """The permission set whose entry this parameter is, None where it is no such name."""
+    found = name.removeprefix(PERMISSION_SETS)
+    return found if NAME.fullmatch(found) and found != name else None
+
+
+def part_of(name: str) -> tuple[str, int] | None:
+    """The permission set and number of a part of an inline policy; None for other names."""
+    of, _, number = name.removeprefix(PERMISSION_SETS).partition(INLINE_POLICY)
+    is_part = name.startswith(PERMISSION_SETS) and PART_NUMBER.fullmatch(number)
+    return (of, int(number)) if is_part and NAME.fullmatch(of) else None
+
+
 def _accept(
     parameter: Parameter,
     tree: _Tree,
@@ -131,7 +222,7 @@ def _accept(
 ) -> None:
     """Puts a valid parameter into the tree. Raises SettingsError for any other."""
     name = parameter.name
-    title = f"{name} version {parameter.version}" if parameter.version else name
+    title = _title(parameter)
     if name == SETTINGS:
         tree.settings = validated(title, GlobalSettings, read_json(title, parameter.value))
     elif name.startswith(RULES):
@@ -155,7 +246,9 @@ def _accept(
         )
     else:
         raise _refusal(
-            title, f"nothing reads it; expected {SETTINGS}, {RULES}<rule id> or {EXEMPTIONS}<id>"
+            title,
+            f"nothing reads it; expected {SETTINGS}, {RULES}<rule id>, {EXEMPTIONS}<id> or "
+            f"{PERMISSION_SETS}<name>",
         )
     tree.seen[name] = parameter.version
 
@@ -190,6 +283,170 @@ def _keep(name: str, tree: _Tree, *, before: Accepted) -> None:
         tree.seen[name] = before.parameters[name]
 
 
+def _accept_catalogue(
+    parameters: Mapping[str, Parameter],
+    tree: _Tree,
+    *,
+    before: Accepted,
+    policy_exists: Callable[[str], bool],
+    now: datetime,
+) -> Iterator[Refusal]:
+    """Puts the permission sets that are valid into the tree, keeps those that were; the refusals.
+
+    Two names that differ in case alone are one name to people. Neither is taken then, unless one
+    is in force already: that one stays.
+    """
+    sets = _sets(parameters)
+    belonging = {it.name for one in sets for it in one.parameters}
+    for name in sorted(parameters.keys() - belonging):
+        parameter = parameters[name]
+        yield Refusal(
+            parameter=name,
+            version=parameter.version,
+            text=f"{_title(parameter)}: {_why_not_of_catalogue(name)}",
+            may_be_unfinished=_is_being_written([parameter], now),
+        )
+    for one in sets:
+        try:
+            _check_twins(one, [it.name for it in sets], before)
+            value = _entry(one, before=before, policy_exists=policy_exists)
+        except SettingsError as error:
+            yield Refusal(
+                parameter=one.entry.name,
+                version=one.entry.version,
+                text=str(error),
+                may_be_unfinished=_spans(one) and _is_being_written(one.parameters, now),
+            )
+            _keep_set(one, tree, before=before)
+        else:
+            tree.permission_sets[one.name] = value
+            tree.seen |= {parameter.name: parameter.version for parameter in one.parameters}
+
+
+def _sets(parameters: Mapping[str, Parameter]) -> list[_PermissionSet]:
+    """The permission sets that have an entry, with their parts, by name."""
+    parts: dict[str, dict[int, Parameter]] = {}
+    for name, parameter in parameters.items():
+        if (found := part_of(name)) is not None:
+            parts.setdefault(found[0], {})[found[1]] = parameter
+    return [
+        _PermissionSet(name=of, entry=parameter, parts=parts.get(of, {}))
+        for name, parameter in sorted(parameters.items())
+        if (of := permission_set_name(name)) is not None
+    ]
+
+
+def _why_not_of_catalogue(name: str) -> str:
+    if (part := part_of(name)) is not None:
+        return f"a part of an inline policy without its entry; expected {PERMISSION_SETS}{part[0]}"
+    if "/" in name.removeprefix(PERMISSION_SETS):
+        return (
+            f"nothing reads it; expected {PERMISSION_SETS}<name>, or after that name "
+            f"{INLINE_POLICY}1, 2 and so on"
+        )
+    return (
+        f"expected a name of letters, digits, and _ . - after {PERMISSION_SETS}, at most 32 "
+        "characters, and no dot at its beginning"
+    )
+
+
+def _spans(one: _PermissionSet) -> bool:
+    """Whether it spans parameters, or says that it does."""
+    return bool(one.parts) or "inline_policy_sha256" in one.entry.value
+
+
+def _is_being_written(parameters: Iterable[Parameter], now: datetime) -> bool:
+    return any(it.modified is not None and now - it.modified < BEING_WRITTEN for it in parameters)
+
+
+def _check_twins(one: _PermissionSet, names: Iterable[str], before: Accepted) -> None:
+    """Raises SettingsError where another name is the same but for case, and has precedence."""
+    twins = [it for it in names if it != one.name and it.casefold() == one.name.casefold()]
+    in_force = [it for it in (one.name, *twins) if it in before.permission_sets]
+    if twins and in_force != [one.name]:
+        raise _refusal(
+            one.title,
+            f"{', '.join(twins)} is the same name but for upper and lower case; expected one",
+        )
+
+
+def _entry(
+    one: _PermissionSet, *, before: Accepted, policy_exists: Callable[[str], bool]
+) -> dict[str, object]:
+    """The whole entry, with its inline policy put together. Raises SettingsError."""
+    value = read_json(one.title, one.entry.value)
+    digest = value.pop("inline_policy_sha256", None)
+    if one.parts or digest is not None:
+        if "inline_policy" in value:
+            raise _refusal(
+                one.title, "field inline_policy: stands in the entry and in parts; expected one"
+            )
+        value["inline_policy"] = _put_together(one, digest)
+    entry = validated(one.title, CatalogueEntry, value)
+    if MARK in str(entry.inline_policy):
+        raise _refusal(
+            one.title, f"field inline_policy: a Sid with {MARK} is Keyward's own; expected another"
+        )
+    accepted = entries_of({one.name: before.permission_sets.get(one.name, {})})
+    in_force = {arn for it in accepted.values() for _, arn in it.policies_of_aws()}
+    for where, arn in entry.policies_of_aws():
+        if arn not in in_force and not policy_exists(arn):
+            raise _refusal(one.title, f"field {where}: {_no_policy(arn)}")
+    return value
+
+
+def _put_together(one: _PermissionSet, digest: object) -> dict[str, object]:
+    """The inline policy that the parts are together. Raises SettingsError where some are lacking.
+
+    Where the entry has their digest, no mixture of an older and a newer policy passes.
+    """
+    count = len(one.parts)
+    for number in range(1, count + 1):
+        if number not in one.parts:
+            raise _refusal(
+                one.title,
+                f"there are {count} parts of its inline policy and none is {number}; expected them "
+                "numbered from 1 without gaps",
+            )
+    text = "".join(one.parts[number].value for number in range(1, count + 1))
+    if digest is not None and digest != digest_of(text):
+        raise _refusal(
+            one.title,
+            "field inline_policy_sha256: the parts of its inline policy are not those that it was "
+            "written with; expected them complete: push it again",
+        )
+    return read_json(f"{one.title}: field inline_policy", text)
+
+
+def _no_policy(arn: str) -> str:
+    near = difflib.get_close_matches(_path(arn), _known_policies(), n=1)
+    hint = f"did you mean {near[0]}?" if near else "expected the ARN of one that AWS has"
+    return f"AWS has no managed policy {_path(arn)} that this version knows; {hint}"
+
+
+def _path(arn: str) -> str:
+    """What comes after policy/ in the ARN of an AWS managed policy."""
+    return arn.partition(":policy/")[2]
+
+
+def _known_policies() -> frozenset[str]:
+    from keyward.policy import aws_managed  # noqa: PLC0415 - long, and guards don't need it here
+
+    return aws_managed.names()
+
+
+def _keep_set(one: _PermissionSet, tree: _Tree, *, before: Accepted) -> None:
+    """Keeps the whole entry that was accepted last of a permission set that is invalid now."""
+    if one.name not in before.permission_sets:
+        return
+    tree.permission_sets[one.name] = before.permission_sets[one.name]
+    tree.seen |= {
+        name: version
+        for name, version in before.parameters.items()
+        if name == one.entry.name or name.startswith(one.entry.name + INLINE_POLICY)
+    }
+
+
 def _enforcing(tree: _Tree) -> Iterator[str]:
     """The rules that may enforce, pauses apart: by their own mode and under the ceiling.
 
@@ -206,6 +463,11 @@ def _holds(exemption: dict[str, object], now: datetime) -> bool:
         return now < validated("exemption", Exemption, exemption).until
     except SettingsError:
         return False
+
+
+def _title(parameter: Parameter) -> str:
+    name, version = parameter.name, parameter.version
+    return f"{name} version {version}" if version else name
 
 
 def _no_rule(rule: str, known: Mapping[str, AnyRule]) -> str:

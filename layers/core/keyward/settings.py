@@ -171,7 +171,8 @@ class Accepted(BaseModel):
     """What is in force: compiled by settings_guard, the only settings that guards read.
 
     `rules` holds each rule's validated parameter as JSON values; `permission_sets` the catalogue's
-    entries by name, each whole; `enforcing_since` when each rule began to enforce; `parameters` the
+    entries by name, each whole; `unchecked` those that changed then, and that nobody was told yet
+    to compare with what is; `enforcing_since` when each rule began to enforce; `parameters` the
     version of each parameter that was accepted.
     """
 
@@ -183,6 +184,7 @@ class Accepted(BaseModel):
     rules: dict[str, dict[str, object]] = Field(default_factory=dict)
     exemptions: dict[str, dict[str, object]] = Field(default_factory=dict)
     permission_sets: dict[str, dict[str, object]] = Field(default_factory=dict)
+    unchecked: dict[str, AwareDatetime] = Field(default_factory=dict)
     enforcing_since: dict[str, AwareDatetime] = Field(default_factory=dict)
     parameters: dict[str, int] = Field(default_factory=dict)
     paused_until: AwareDatetime | None = None
