@@ -59,6 +59,10 @@ Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/limits.html
 """
 
 
+NOT_SHOWN = "waits: AWS doesn't show the effect yet"
+FULL = "waits: as many assignments as AWS allows are under way"
+
+
 def delay_seconds(pending: Pending, now: datetime) -> int:
     """How long to wait before the next look; longer than a queue can, it looks in between."""
     if pending.not_before is not None:
@@ -249,29 +253,33 @@ def _deny_lifted(
 def _unassigned(
     target: AssignmentTarget, state: Pending, center: IdentityCenterGateway, now: datetime
 ) -> str | Pending:
-    if not _is_assigned(target, center):
-        return f"the {_named(target)} is gone"
-    state, busy = _requested(state, center, now)
+    state, busy, is_through = _looked(state, center, now)
     if busy:
         return state
+    if not _is_assigned(target, center):
+        return f"the {_named(target)} is gone"
+    if is_through:
+        return _later(state, NOT_SHOWN, anew=True)
     if _is_full(RequestKind.ASSIGNMENT_DELETION, center):
-        return _later(state, "waits: as many assignments as AWS allows are under way")
+        return _later(state, FULL)
     request = Request(kind=RequestKind.ASSIGNMENT_DELETION, id=center.unassign(target))
-    return _later(state, "AWS removes the assignment", requests=(request,))
+    return _begun(state, "AWS removes the assignment", request)
 
 
 def _assigned(
     target: AssignmentTarget, state: Pending, center: IdentityCenterGateway, now: datetime
 ) -> str | Pending:
-    if _is_assigned(target, center):
-        return f"the {_named(target)} is there"
-    state, busy = _requested(state, center, now)
+    state, busy, is_through = _looked(state, center, now)
     if busy:
         return state
+    if _is_assigned(target, center):
+        return f"the {_named(target)} is there"
+    if is_through:
+        return _later(state, NOT_SHOWN, anew=True)
     if _is_full(RequestKind.ASSIGNMENT_CREATION, center):
-        return _later(state, "waits: as many assignments as AWS allows are under way")
+        return _later(state, FULL)
     request = Request(kind=RequestKind.ASSIGNMENT_CREATION, id=center.assign(target))
-    return _later(state, "AWS makes the assignment", requests=(request,))
+    return _begun(state, "AWS makes the assignment", request)
 
 
 def _is_assigned(target: AssignmentTarget, center: IdentityCenterGateway) -> bool:
@@ -390,7 +398,7 @@ def _provisioned(
     if _is_full(RequestKind.PROVISIONING, center):
         return _later(state, "waits: as much is being provisioned as AWS allows")
     request = Request(kind=RequestKind.PROVISIONING, id=center.provision(arn))
-    return _later(state, "AWS brings it into the accounts", requests=(request,))
+    return _begun(state, "AWS brings it into the accounts", request)
 
 
 def _recreated(
@@ -440,10 +448,10 @@ def _each(
 ) -> Pending:
     """Asks for what is lacking of many, as far as AWS takes it; no request left: all is done."""
     should_be = kind is RequestKind.ASSIGNMENT_CREATION
+    state, _, _ = _looked(state, center, now)
     lacking = [it for it in targets if _is_assigned(it, center) is not should_be]
-    if not lacking:
-        return state.model_copy(update={"requests": ()})
-    state, _ = _requested(state, center, now)
+    if not lacking and not state.requests:
+        return state
     under_way = {request.about for request in state.requests}
     room = OUTSTANDING[kind] - _outstanding(kind, center)
     made = [
@@ -451,22 +459,14 @@ def _each(
         for it in lacking[: max(room, 0)]
         if (about := f"{it.account}/{it.principal_id}") not in under_way
     ]
-    waits = Request(kind=kind, id="", about="waits for room")
-    requests = (*state.requests, *made) or (waits,)
-    return _later(state, f"{len(lacking)} assignments are still to do", requests=requests)
+    stage = f"{len(lacking)} assignments are still to do"
+    if made:
+        return _begun(state, stage, *state.requests, *made)
+    waits = Request(kind=kind, id="", about="waits for AWS")
+    return _later(state.model_copy(update={"requests": state.requests or (waits,)}), stage)
 
 
 # Requests that AWS has taken on
-
-
-def _requested(
-    state: Pending, center: IdentityCenterGateway, now: datetime
-) -> tuple[Pending, bool]:
-    """What becomes of the requests, and whether to wait for them."""
-    state, busy, is_through = _looked(state, center, now)
-    if is_through and not busy:
-        return _later(state, "waits: AWS doesn't show the effect yet", anew=True), True
-    return state, busy
 
 
 def _looked(
@@ -501,22 +501,15 @@ def _looked(
     return (_later(state, state.stage) if under_way else state), bool(under_way), is_through
 
 
-def _later(
-    state: Pending,
-    stage: str,
-    *,
-    requests: tuple[Request, ...] | None = None,
-    anew: bool = False,
-) -> Pending:
+def _later(state: Pending, stage: str, *, anew: bool = False) -> Pending:
     """The state to look at again later; `anew` with no request, so that it is made again."""
     kept = () if anew else state.requests
-    return state.model_copy(
-        update={
-            "stage": stage,
-            "looks": state.looks + 1,
-            "requests": kept if requests is None else requests,
-        }
-    )
+    return state.model_copy(update={"stage": stage, "looks": state.looks + 1, "requests": kept})
+
+
+def _begun(state: Pending, stage: str, *requests: Request) -> Pending:
+    """The state once AWS took requests on: it is looked at soon again."""
+    return state.model_copy(update={"stage": stage, "looks": 0, "requests": requests})
 
 
 def _is_full(kind: RequestKind, center: IdentityCenterGateway) -> bool:

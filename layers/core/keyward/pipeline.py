@@ -22,6 +22,11 @@ from keyward.planner import Plan
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import Services
 
+SOON = frozenset({"InProgress", "RateLimited"})
+"""Codes of what is over in seconds: the event is put back, not delivered again much later."""
+
+SOON_SECONDS = 5
+
 GONE = "not so any more when Keyward looked: nothing was done"
 
 
@@ -54,7 +59,10 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
         if error.retryable:
             if error.code in STALE_CREDENTIALS:
                 services.forget(hint.account)
-            raise
+            if error.code not in SOON or now - hint.time > converging.PATIENCE:
+                raise
+            services.center_queue.send(body, delay_seconds=SOON_SECONDS)
+            return
         services.forget(hint.account)
         confirmed, unconfirmed, exempt = case.cannot_look(suspected, error), [], []
     case.each(

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from keyward import converging, executor, planner
-from keyward.actions import Before, Pending
-from keyward.errors import NotFoundError
+from keyward.actions import Before, IamAction, Pending
+from keyward.errors import GatewayError, NotFoundError
 from keyward.findings import Containment, FindingRecord, State
 from keyward.observability import count
 from keyward.services import Services
@@ -76,6 +76,12 @@ def _restore(
             )
         except NotFoundError:
             restored, unique_ids = [GONE], ()
+        except GatewayError as error:
+            state = begun.pending or Pending(since=now, stage="begins")
+            later = converging.put_off(state, error, now)
+            if isinstance(held.action, IamAction) or later is None:
+                raise
+            restored = later
     if isinstance(restored, Pending):
         waits = follow(
             begun, restored.model_copy(update={"notes": (note,)}), services=services, now=now

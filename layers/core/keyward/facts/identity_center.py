@@ -17,6 +17,7 @@ from keyward.errors import EventError, GatewayError, NotFoundError
 from keyward.events import KEYWARD, text_of
 from keyward.facts import directory
 from keyward.gateways.identity_center import Principal, session_seconds
+from keyward.livedeny import with_denies
 from keyward.model import (
     AccountAssignment,
     Catalogue,
@@ -96,14 +97,13 @@ def current(
 
     Expects them identified. Raises GatewayError(retryable) while AWS still makes an assignment.
     """
-    del now
     found: list[OfIdentityCenter] = []
     for subject in subjects:
         present: OfIdentityCenter | None
         try:
             match subject:
                 case PermissionSet():
-                    present = _present_set(subject, reach, ledger)
+                    present = _present_set(subject, reach, ledger, now)
                 case AccountAssignment():
                     present = _present_assignment(subject, reach)
                 case DirectoryIdentity() | GroupMembership():
@@ -152,25 +152,31 @@ def _was_missed(claim: PermissionSet, known: PermissionSet) -> bool:
     return claim.arn is None and known.exists and claim.name in claim.catalogue
 
 
-def _present_set(claim: PermissionSet, reach: "Reach", ledger: "Ledger") -> PermissionSet | None:
+def _present_set(
+    claim: PermissionSet, reach: "Reach", ledger: "Ledger", now: datetime
+) -> PermissionSet | None:
     if claim.exists and claim.arn is not None:
         try:
-            return _read(claim, reach, ledger)
+            return _read(claim, reach, ledger, now)
         except NotFoundError:
             claim = replace(claim, exists=False, arn=None, former_arn=claim.arn)
     return claim if claim.wanted is not None else None
 
 
-def _read(claim: PermissionSet, reach: "Reach", ledger: "Ledger") -> PermissionSet:
+def _read(claim: PermissionSet, reach: "Reach", ledger: "Ledger", now: datetime) -> PermissionSet:
     """All of a permission set that exists. Raises NotFoundError where it doesn't.
+
+    What is wanted of it is what the catalogue says, and the denies of live sessions that stand.
 
     What costs a call and is asked only where Keyward looks by itself: which accounts hold an older
     version, and how many permission sets there are.
     """
     center, arn = reach.identity_center(), claim.arn or ""
     found = _with_attributes(claim, reach)
-    if found.name is not None and found.name in claim.catalogue:
+    if found.name is not None and found.wanted is not None:
         ledger.remember_set(arn, found.name)
+        wanted = with_denies(found.wanted, ledger.live_denies(arn, now=now))
+        found = replace(found, catalogue={**found.catalogue, found.name: wanted})
     found = replace(found, accounts=center.accounts_of(arn))
     if claim.since is not None:
         return found
