@@ -22,7 +22,7 @@ def handler(_event: dict[str, object], _context: "LambdaContext") -> dict[str, l
     count("SettingsRuns")
     here = services()
     compilation = settle(
-        ssm=here.ssm, ledger=here.ledger, rules=rules.every(), now=datetime.now(UTC)
+        ssm=here.ssm, ledger=here.ledger, rules=rules.every(), now=datetime.now(UTC), hub=here
     )
     for refusal in compilation.refused:
         logger.warning(

@@ -49,6 +49,7 @@ class Environment:
     function: str
     topic_arn: str = ""
     center_queue_url: str = ""
+    region: str = "unknown"
     claim_seconds: float = 90.0
 
     @classmethod
@@ -60,6 +61,7 @@ class Environment:
             function=variables.get("AWS_LAMBDA_FUNCTION_NAME", "keyward"),
             topic_arn=variables.get("KEYWARD_TOPIC_ARN", ""),
             center_queue_url=variables.get("KEYWARD_IDENTITY_CENTER_QUEUE_URL", ""),
+            region=variables.get("AWS_REGION", "unknown"),
         )
 
 

@@ -1,12 +1,18 @@
 """Brings what owners wrote into force: reads the tree, compiles it, records and tells the rest."""
 
 import hashlib
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from keyward.compiling import Compilation, Refusal, compiled
+from keyward.compiling import PERMISSION_SETS, Compilation, Refusal, compiled, of_aws
+from keyward.errors import GatewayError
+from keyward.events import check_message
+from keyward.facts.identity_center import CATALOGUE_CHANGED
 from keyward.findings import Notice, Severity
-from keyward.settings import PREFIX
+from keyward.observability import count, logger
+from keyward.services import SETTINGS_SECONDS
+from keyward.settings import PREFIX, Accepted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,23 +20,105 @@ if TYPE_CHECKING:
     from keyward.gateways.ssm import SsmGateway
     from keyward.ledger import Ledger
     from keyward.rule import AnyRule
+    from keyward.services import Services
+
+CHECK_SECONDS = SETTINGS_SECONDS + 5
+"""A changed permission set is looked at after so long: by then every guard has the new settings."""
 
 
 def settle(
-    *, ssm: "SsmGateway", ledger: "Ledger", rules: "Iterable[AnyRule]", now: datetime
+    *,
+    ssm: "SsmGateway",
+    ledger: "Ledger",
+    rules: "Iterable[AnyRule]",
+    now: datetime,
+    hub: "Services | None" = None,
 ) -> Compilation:
     """What is in force from `now` on. Writes only where something changed; told once each.
 
+    With the services of settings_guard as `hub`, IAM is asked about policies that this version
+    doesn't know, and identity_center_guard is told which permission sets changed: after that they
+    are in force, and again by the next call should this one not get so far. Without, both are left
+    to settings_guard.
+
     Raises GatewayError where AWS or somebody faster was in the way; nothing is lost then, since
-    the next call compiles the whole tree again.
+    the next call compiles the whole tree again. Where only IAM didn't answer, all else was done.
     """
     previous = ledger.accepted()
-    compilation = compiled(ssm.parameters(PREFIX), previous=previous, rules=rules, now=now)
+    policies = _Policies(hub=hub, now=now)
+    compilation = compiled(
+        ssm.parameters(PREFIX),
+        previous=previous,
+        rules=rules,
+        now=now,
+        policy_exists=policies.exists,
+    )
     if compilation.changed:
         ledger.accept(compilation.accepted, replacing=previous.version if previous else 0)
     for refusal in compilation.refused:
-        ledger.notice(_notice(refusal, now))
+        if policies.are_known or not refusal.parameter.startswith(PERMISSION_SETS):
+            _tell(refusal, ledger, now)
+    if hub is not None:
+        _have_checked(compilation.accepted, ledger, hub)
+    if policies.failure is not None:
+        raise policies.failure
     return compilation
+
+
+@dataclass(slots=True, kw_only=True)
+class _Policies:
+    """AWS's managed policies: those that this version knows, else what IAM says of them."""
+
+    hub: "Services | None"
+    now: datetime
+    failure: GatewayError | None = field(default=None, init=False)
+
+    @property
+    def are_known(self) -> bool:
+        """Whether what doesn't exist here exists nowhere."""
+        return self.hub is not None and self.failure is None
+
+    def exists(self, arn: str) -> bool:
+        """Whether there is one of this ARN; where nobody can say, for now there is none."""
+        if of_aws(arn):
+            return True
+        if self.hub is None or self.failure is not None:
+            return False
+        try:
+            return self.hub.iam(self.hub.environment.hub_account, self.now).has_policy(arn)
+        except GatewayError as error:
+            self.failure = error
+            return False
+
+
+def _have_checked(accepted: Accepted, ledger: "Ledger", hub: "Services") -> None:
+    """Has every permission set that changed compared with what is, and remembers that.
+
+    A crash in between has them compared twice, which changes nothing.
+    """
+    if not accepted.unchecked:
+        return
+    for name, since in accepted.unchecked.items():
+        hub.center_queue.send(
+            check_message(
+                id_=f"settings-{accepted.version}-{name}",
+                account=hub.environment.hub_account,
+                region=hub.environment.region,
+                time=since,
+                why=CATALOGUE_CHANGED,
+                parameters={"permissionSetName": name},
+            ),
+            delay_seconds=CHECK_SECONDS,
+        )
+    logger.info("catalogue changed", permission_sets=sorted(accepted.unchecked))
+    count("CatalogueChanges", len(accepted.unchecked))
+    ledger.accept(accepted.model_copy(update={"unchecked": {}}), replacing=accepted.version)
+
+
+def _tell(refusal: Refusal, ledger: "Ledger", now: datetime) -> None:
+    """Tells what is not in force and why: not while it may be half written, but on a later look."""
+    if not refusal.may_be_unfinished:
+        ledger.notice(_notice(refusal, now))
 
 
 def _notice(refusal: Refusal, now: datetime) -> Notice:

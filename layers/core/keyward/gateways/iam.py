@@ -201,6 +201,15 @@ class IamGateway:
             pages = self._client.get_paginator("list_user_policies").paginate(UserName=user_name)
             return frozenset(name for page in pages for name in page["PolicyNames"])
 
+    def has_policy(self, arn: str) -> bool:
+        """Whether there is a managed policy of this ARN. One call."""
+        try:
+            with translated(f"GetPolicy {arn} in {self.account}"):
+                self._client.get_policy(PolicyArn=arn)
+        except NotFoundError:
+            return False
+        return True
+
     def managed_policy(self, arn: str) -> PolicyDocument:
         """The default version of a managed policy. One call, two for a version not seen yet.
 

@@ -45,7 +45,10 @@ class SsmGateway:
                 for parameter in page["Parameters"]:
                     name = parameter["Name"]
                     found[name] = Parameter(
-                        name=name, version=parameter["Version"], value=parameter["Value"]
+                        name=name,
+                        version=parameter["Version"],
+                        value=parameter["Value"],
+                        modified=parameter.get("LastModifiedDate"),
                     )
         return found
 
