@@ -1,0 +1,102 @@
+"""Says of a Condition whether a request satisfies it: yes, no, or that only AWS can tell.
+
+Understood are the keys by which a policy hands out part of IAM on purpose:
+
+- `iam:PassedToService`: the services that a role may be passed to.
+- `iam:PermissionsBoundary`: whoever asks for more than a boundary lets through has none set.
+- `iam:PolicyARN`: which managed policy is attached.
+
+with the string and ARN operators, Null, IfExists, ForAnyValue and ForAllValues. Of a request that
+has no such key these are absent, as IAM has it. All other keys and operators are unknown: an Allow
+then counts as granting, a Deny as not denying.
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+from keyward.policy.document import Statement, Test
+from keyward.policy.globs import WILDCARDS, matches
+
+PASSED_TO = "iam:passedtoservice"
+BOUNDARY = "iam:permissionsboundary"
+POLICY_ARN = "iam:policyarn"
+
+
+class Value(Enum):
+    """What a request's key holds, where that is no text."""
+
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+    CUSTOMER_POLICY = "customer-policy"
+
+
+type Request = Mapping[str, str | Value]
+"""The understood keys of a request; a key that is missing is absent."""
+
+_UNDERSTOOD = frozenset({PASSED_TO, BOUNDARY, POLICY_ARN})
+_AWS_MANAGED = ":iam::aws:policy/"
+
+
+def holds(statement: Statement, request: Request) -> bool | None:
+    """Whether the statement's Condition holds for the request; None where only AWS can tell."""
+    if statement.tests is None:
+        return None
+    verdict: bool | None = True
+    for test in statement.tests:
+        answer = _holds(test, request)
+        if answer is False:
+            return False
+        verdict = verdict and answer
+    return verdict
+
+
+def _holds(test: Test, request: Request) -> bool | None:
+    actual = request.get(test.key, Value.ABSENT) if test.key in _UNDERSTOOD else Value.UNKNOWN
+    quantifier, _, operator = test.operator.rpartition(":")
+    if actual is Value.UNKNOWN:
+        return None
+    if operator == "null":
+        return (actual is Value.ABSENT) == ("true" in {it.lower() for it in test.values})
+    if (found := _OPERATORS.get(operator.removesuffix("ifexists"))) is None:
+        return None
+    same, negated = found
+    if actual is Value.ABSENT:
+        none_needed = quantifier == "forallvalues" or operator.endswith("ifexists")
+        return none_needed or (negated and quantifier != "foranyvalue")
+    if isinstance(actual, Value):
+        answer = _lets_customer_policies_through(test.values)
+        return answer if answer is None else answer != negated
+    return any(same(it, actual) for it in test.values) != negated
+
+
+def _lets_customer_policies_through(values: tuple[str, ...]) -> bool | None:
+    """Whether the values match customer managed policies: all (True), none (False), or some."""
+    if "*" in values:
+        return True
+    managed = all(_AWS_MANAGED in it and WILDCARDS.isdisjoint(it) for it in values)
+    return False if managed else None
+
+
+def _equals(value: str, actual: str) -> bool:
+    return value == actual
+
+
+def _equals_in_any_case(value: str, actual: str) -> bool:
+    return value.lower() == actual.lower()
+
+
+_OPERATORS: Mapping[str, tuple[Callable[[str, str], bool], bool]] = {
+    "stringequals": (_equals, False),
+    "stringnotequals": (_equals, True),
+    "stringequalsignorecase": (_equals_in_any_case, False),
+    "stringnotequalsignorecase": (_equals_in_any_case, True),
+    "stringlike": (matches, False),
+    "stringnotlike": (matches, True),
+    "arnequals": (matches, False),
+    "arnnotequals": (matches, True),
+    "arnlike": (matches, False),
+    "arnnotlike": (matches, True),
+}
+"""What compares, and whether the operator wants the opposite. ArnEquals takes wildcards too."""
