@@ -345,6 +345,10 @@ def test_a_sign_in_on_nobodys_behalf_is_identity_centers_where_it_leads_to_the_p
     assert bool(claimed(a_sign_in(user=None, name="bob", LoginTo=login_to))) is is_ours
 
 
+def test_a_sign_in_on_somebodys_behalf_is_identity_centers_wherever_it_leads() -> None:
+    assert claimed(a_sign_in(user=BOB, LoginTo="https://app.example.com/"))
+
+
 def test_a_sign_in_that_failed_is_none() -> None:
     assert claimed(a_sign_in(outcome="Failure")) == ()
 
