@@ -3,7 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -12,17 +12,24 @@ from typing import Any
 import boto3
 import moto
 import pytest
+from moto.iam.models import AWSManagedPolicy, iam_backends
 
 from keyward import services as services_module
+from keyward.compiling import BEING_WRITTEN, Parameter
 from keyward.errors import GatewayError
+from keyward.events import KEYWARD, message
+from keyward.facts.identity_center import CATALOGUE_CHANGED
 from keyward.findings import Notice
+from keyward.gateways.iam import IamGateway
+from keyward.gateways.sqs import SqsGateway
 from keyward.gateways.ssm import SsmGateway
 from keyward.ledger import Ledger
+from keyward.model import Actor, Hint
 from keyward.rules import every
-from keyward.services import Environment, Services
+from keyward.services import SETTINGS_SECONDS, Environment, Services
 from keyward.settings import Accepted, Mode
 from keyward.settling import settle
-from tests.flow.world import aws_error, create_ledger
+from tests.flow.world import CENTER_QUEUE, aws_error, create_ledger
 
 HUB = "123456789012"
 REGION = "us-east-1"
@@ -65,6 +72,17 @@ class Guard:
         assert found is not None
         return found
 
+    def checks(self) -> list[dict[str, Any]]:
+        """What identity_center_guard was told to look at; each only once."""
+        client, url = boto3.client("sqs", region_name=REGION), self.services.environment
+        found = client.receive_message(
+            QueueUrl=url.center_queue_url, MaxNumberOfMessages=10, VisibilityTimeout=600
+        )
+        return [json.loads(one["Body"]) for one in found.get("Messages", [])]
+
+    def checked(self) -> list[str]:
+        return sorted(check["parameters"]["permissionSetName"] for check in self.checks())
+
     def notices(self) -> list[Notice]:
         return [
             one
@@ -80,9 +98,14 @@ def guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Guard]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     with moto.mock_aws():
         create_ledger()
+        queue = boto3.client("sqs", region_name=REGION).create_queue(QueueName=CENTER_QUEUE)
         here = Services(
             environment=Environment(
-                table="keyward-ledger", hub_account=HUB, function="keyward-settings-guard"
+                table="keyward-ledger",
+                hub_account=HUB,
+                function="keyward-settings-guard",
+                center_queue_url=queue["QueueUrl"],
+                region=REGION,
             )
         )
         monkeypatch.setattr(services_module, "_services", here)
@@ -242,3 +265,198 @@ def test_a_delete_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(GatewayError) as failed:
         SsmGateway(client).delete("/keyward/settings")
     assert failed.value.retryable
+
+
+# The catalogue of permission sets
+
+SETS = "/keyward/permission-sets"
+DEVELOPER = f"{SETS}/Developer"
+READ_ONLY = {"managed_policies": ["arn:aws:iam::aws:policy/ReadOnlyAccess"]}
+NEWER = "arn:aws:iam::aws:policy/AWSNewerThanThisVersionAccess"
+
+
+@pytest.fixture
+def delays(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The delays of messages, which moto would wait for by the wall clock."""
+    found: list[int] = []
+    send = SqsGateway.send
+
+    def undelayed(gateway: SqsGateway, body: str, *, delay_seconds: int = 0) -> None:
+        found.append(delay_seconds)
+        send(gateway, body)
+
+    monkeypatch.setattr(SqsGateway, "send", undelayed)
+    assert guard.checks() == []
+    return found
+
+
+def test_a_changed_permission_set_is_looked_at_once_every_guard_knows_of_it(
+    guard: Guard, delays: list[int]
+) -> None:
+    guard.put(DEVELOPER, READ_ONLY)
+    guard.run()
+    (check,) = guard.checks()
+    found = guard.in_force()
+    assert found.compiled_at is not None
+    assert message(check) == Hint(
+        event_id="settings-1-Developer",
+        event_source=KEYWARD,
+        event_name=CATALOGUE_CHANGED,
+        time=found.compiled_at,
+        account=HUB,
+        region=REGION,
+        actor=Actor(type="Keyward", invoked_by="Keyward"),
+        parameters={"permissionSetName": "Developer"},
+        response={},
+        origin="sweep",
+    )
+    assert delays == [SETTINGS_SECONDS + 5]
+    assert found.unchecked == {}
+
+
+@pytest.mark.usefixtures("delays")
+def test_only_what_is_new_or_other_than_before_is_looked_at(guard: Guard) -> None:
+    for name in ("Developer", "ReadOnly", "Billing"):
+        guard.put(f"{SETS}/{name}", READ_ONLY)
+    guard.run()
+    assert guard.checked() == ["Billing", "Developer", "ReadOnly"]
+    guard.put(DEVELOPER, READ_ONLY | {"session_hours": 4})
+    guard.put(f"{SETS}/ReadOnly", READ_ONLY | {"$comment": "the same"})
+    guard.put(f"{SETS}/Auditor", READ_ONLY)
+    guard.ssm.delete_parameter(Name=f"{SETS}/Billing")
+    guard.run()
+    assert guard.checked() == ["Auditor", "Developer"]
+    guard.put(RULE, {"mode": "off"})
+    guard.run()
+    assert guard.checked() == []
+
+
+@pytest.mark.usefixtures("delays")
+def test_a_check_that_could_not_be_sent_is_sent_by_the_next_run(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.put(DEVELOPER, READ_ONLY)
+    with monkeypatch.context() as crash:
+        crash.setattr(SqsGateway, "send", out_of_reach)
+        with pytest.raises(GatewayError):
+            guard.run()
+    assert guard.in_force().permission_sets == {"Developer": READ_ONLY}
+    assert guard.checked() == []
+    guard.run()
+    assert guard.checked() == ["Developer"]
+    guard.run()
+    assert guard.checked() == []
+
+
+@pytest.mark.usefixtures("delays")
+def test_a_crash_after_sending_sends_again_and_loses_nothing(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.put(DEVELOPER, READ_ONLY)
+    accept = Ledger.accept
+
+    def crashing(ledger: Ledger, accepted: Accepted, *, replacing: int) -> None:
+        if not accepted.unchecked:
+            out_of_reach(ledger)
+        accept(ledger, accepted, replacing=replacing)
+
+    with monkeypatch.context() as crash:
+        crash.setattr(Ledger, "accept", crashing)
+        with pytest.raises(GatewayError):
+            guard.run()
+    assert guard.checked() == ["Developer"]
+    guard.run()
+    assert guard.checked() == ["Developer"]
+    guard.run()
+    assert guard.checked() == []
+
+
+@pytest.mark.usefixtures("delays")
+def test_what_an_operator_brings_into_force_settings_guard_has_looked_at(guard: Guard) -> None:
+    guard.put(DEVELOPER, READ_ONLY)
+    settle(ssm=guard.services.ssm, ledger=guard.ledger, rules=every(), now=datetime.now(UTC))
+    assert guard.in_force().permission_sets == {"Developer": READ_ONLY}
+    assert guard.checked() == []
+    guard.run()
+    assert guard.checked() == ["Developer"]
+
+
+def out_of_reach(*_arguments: object, **_named: object) -> None:
+    message = "InternalServerError"
+    raise GatewayError(message, code="InternalServerError", retryable=True)
+
+
+def test_a_policy_newer_than_this_version_is_accepted_where_iam_has_it(guard: Guard) -> None:
+    policy = AWSManagedPolicy.from_data(
+        NEWER.rpartition("/")[2],
+        HUB,
+        REGION,
+        {
+            "DefaultVersionId": "v1",
+            "Path": "/",
+            "Document": {"Version": "2012-10-17", "Statement": []},
+            "CreateDate": "2020-01-01T00:00:00+00:00",
+            "UpdateDate": "2020-01-01T00:00:00+00:00",
+        },
+    )
+    iam_backends[HUB]["aws"].managed_policies[policy.arn] = policy
+    guard.put(DEVELOPER, {"managed_policies": [NEWER]})
+    guard.run()
+    assert set(guard.in_force().permission_sets) == {"Developer"}
+    assert guard.notices() == []
+
+
+def test_a_policy_that_iam_does_not_have_is_refused_and_told(guard: Guard) -> None:
+    guard.put(DEVELOPER, {"managed_policies": [NEWER.replace("Newer", "No")]})
+    guard.run()
+    assert guard.in_force().permission_sets == {}
+    (notice,) = guard.notices()
+    assert "field managed_policies.0: AWS has no managed policy" in notice.text
+
+
+def test_while_iam_does_not_answer_only_that_entry_waits(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.put(DEVELOPER, {"managed_policies": [NEWER]})
+    guard.put(f"{SETS}/ReadOnly", READ_ONLY)
+    guard.put(RULE, {"mode": "off"})
+    with monkeypatch.context() as outage:
+        outage.setattr(IamGateway, "has_policy", out_of_reach)
+        with pytest.raises(GatewayError) as failed:
+            guard.run()
+    assert failed.value.retryable
+    found = guard.in_force()
+    assert (set(found.permission_sets), set(found.rules)) == ({"ReadOnly"}, {"iam-user-created"})
+    assert guard.notices() == []
+    monkeypatch.setattr(IamGateway, "has_policy", lambda *_arguments: True)
+    guard.run()
+    assert set(guard.in_force().permission_sets) == {"Developer", "ReadOnly"}
+
+
+def test_an_operator_who_cannot_ask_iam_refuses_without_telling(guard: Guard) -> None:
+    guard.put(DEVELOPER, {"managed_policies": [NEWER]})
+    settle(ssm=guard.services.ssm, ledger=guard.ledger, rules=every(), now=datetime.now(UTC))
+    assert guard.in_force().permission_sets == {}
+    assert guard.notices() == []
+
+
+def test_a_policy_that_is_being_written_in_parts_is_told_only_when_it_stays_so(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.put(DEVELOPER, READ_ONLY)
+    guard.run()
+    guard.put(f"{DEVELOPER}/inline-policy/1", '{"Version": "2012-')
+    guard.run()
+    assert guard.in_force().permission_sets == {"Developer": READ_ONLY}
+    assert guard.notices() == []
+    read = SsmGateway.parameters
+
+    def later(gateway: SsmGateway, path: str) -> dict[str, Parameter]:
+        written = datetime.now(UTC) - BEING_WRITTEN - timedelta(seconds=1)
+        return {name: replace(it, modified=written) for name, it in read(gateway, path).items()}
+
+    monkeypatch.setattr(SsmGateway, "parameters", later)
+    guard.run()
+    assert guard.in_force().permission_sets == {"Developer": READ_ONLY}
+    (notice,) = guard.notices()
+    assert "not valid JSON" in notice.text
