@@ -23,19 +23,19 @@ What is decided, where AWS's evaluation alone does not say:
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 
 from keyward.model import PolicyDocument
-from keyward.policy.conditions import BOUNDARY, PASSED_TO, POLICY_ARN, Request, Value, holds
+from keyward.policy.conditions import BOUNDARY, PASSED_TO, Request, Value, holds
 from keyward.policy.document import Statement, read
 from keyward.policy.globs import matches
 from keyward.policy.paths import (
     ACTIONS,
-    ADMIN_POLICIES,
+    ENOUGH,
     ON_OTHERS,
     PATHS,
-    TAKES_POLICY,
+    SOME_POLICIES,
     UNHEARD_OF,
     Kind,
     Need,
@@ -44,6 +44,10 @@ from keyward.policy.paths import (
     Way,
 )
 from keyward.policy.scopes import Breadth, Example, anything, examples, pairs
+
+
+def _rank(reach: Reach) -> int:
+    return reach.rank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ class Analysis:
     @property
     def reach(self) -> Reach:
         """How far the gravest one leads."""
-        return max((it.reach for it in self.grants), key=lambda it: it.rank, default=Reach.NONE)
+        return max((it.reach for it in self.grants), key=_rank, default=Reach.NONE)
 
 
 def analyse(
@@ -115,7 +119,7 @@ def contributes(document: PolicyDocument) -> bool:
     return any(_speaks_of(it, action) for it in readout.statements for action in _covers(it))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Allow:
     """A statement that allows an action; `on_purpose`: not by allowing every action there is."""
 
@@ -125,15 +129,25 @@ class _Allow:
 
 @dataclass(frozen=True, slots=True)
 class _Leave:
-    """That a need is met on one resource: to what breadth, by which allows, and if for certain."""
+    """That needs are met on one resource: for how many it stands, by which allows, how surely.
+
+    `limited`: not for all that could be asked for, but for something that may be enough.
+    """
 
     breadth: Breadth
     allows: tuple[_Allow, ...]
     certain: bool
+    limited: bool
 
     @property
     def on_purpose(self) -> bool:
+        """Whether anything that was meant to allow it does."""
         return any(it.on_purpose for it in self.allows)
+
+    @property
+    def worth(self) -> tuple[bool, Breadth]:
+        """Greater for what leads further."""
+        return not self.limited, self.breadth
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,21 +206,21 @@ class _Principal:
             if self.limits is None
             else [it for it in self.limits.get(action, ()) if _is_on(it.statement, arn)]
         )
-        best: _Leave | None = None
-        for request, breadth in _requests(need) if allows else ():
-            if best is not None and breadth < best.breadth:
-                break
-            if any(holds(it, request) for it in denies):
-                continue
-            if limits is not None and all(holds(it.statement, request) is False for it in limits):
-                continue
-            answers = [(it, holds(it.statement, request)) for it in allows]
-            granting = tuple(it for it, answer in answers if answer is not False)
+        for limited, requests in enumerate(_requests(need)) if allows else ():
+            granting: dict[_Allow, bool] = {}
+            for request in requests:
+                if any(holds(it, request) for it in denies):
+                    continue
+                if limits is not None and not any(_lets(it, request) for it in limits):
+                    continue
+                for allow in allows:
+                    answer = holds(allow.statement, request)
+                    if answer is not False:
+                        granting[allow] = granting.get(allow, False) or bool(answer)
             if granting:
-                certain = any(answer for _, answer in answers)
-                together = (*best.allows, *granting) if best else granting
-                best = _Leave(breadth, together, certain or (best is not None and best.certain))
-        return best
+                certain = any(granting.values())
+                return _Leave(Breadth.ALL, tuple(granting), certain, bool(limited))
+        return None
 
 
 def _grant(path: Path, principal: _Principal) -> Grant | None:
@@ -214,7 +228,7 @@ def _grant(path: Path, principal: _Principal) -> Grant | None:
     open_ways = [it for it in (_open(path, way, principal) for way in path.ways) if it is not None]
     if not open_ways:
         return None
-    reach = max((it.reach for it in open_ways), key=lambda it: it.rank)
+    reach = max((it.reach for it in open_ways), key=_rank)
     best = [it for it in open_ways if it.reach is reach]
     statements = list(
         dict.fromkeys(
@@ -243,23 +257,30 @@ class _OpenWay:
 def _open(path: Path, way: Way, principal: _Principal) -> _OpenWay | None:
     if any(need.action.lower() not in principal.allows for need in way):
         return None
-    everywhere = certain = on_purpose = True
+    everywhere = certain = on_purpose = unlimited = True
     allows: list[_Allow] = []
     for kind, needs in _by_kind(way):
         leaves = _best(kind, needs, principal)
         if not leaves:
             return None
         everywhere = everywhere and leaves[0].breadth is Breadth.ALL
+        unlimited = unlimited and not leaves[0].limited
         certain = certain and any(it.certain for it in leaves)
         on_purpose = on_purpose and any(it.on_purpose for it in leaves)
         allows.extend(allow for leave in leaves for allow in leave.allows)
-    reach = path.reach if everywhere else path.narrow
+    reach = path.reach if everywhere and unlimited else path.narrow
+    if not unlimited:
+        reach = min(reach, Reach.INDIRECT, key=_rank)
     if path.if_sweeping is not None and not on_purpose:
-        reach = min(reach, path.if_sweeping, key=lambda it: it.rank)
+        reach = min(reach, path.if_sweeping, key=_rank)
     if reach is Reach.NONE:
         return None
     return _OpenWay(
-        way=way, reach=reach, everywhere=everywhere, certain=certain, allows=tuple(allows)
+        way=way,
+        reach=reach,
+        everywhere=everywhere and unlimited,
+        certain=certain,
+        allows=tuple(allows),
     )
 
 
@@ -279,12 +300,12 @@ def _best(kind: Kind, needs: list[Need], principal: _Principal) -> list[_Leave]:
     found = [*_met(anything(kind), needs, principal)]
     for pattern in patterns:
         found.extend(_met(examples(kind, pattern), needs, principal))
-    best = max((it.breadth for it in found), default=None)
-    if best is None or (best is not Breadth.ALL and not kind.loose):
+    best = max((it.worth for it in found), default=None)
+    if best is None or (best != (True, Breadth.ALL) and not kind.loose):
         for together in pairs(patterns):
             found.extend(_met(examples(kind, together), needs, principal))
-        best = max((it.breadth for it in found), default=None)
-    return [it for it in found if it.breadth is best]
+        best = max((it.worth for it in found), default=None)
+    return [it for it in found if it.worth == best]
 
 
 def _met(
@@ -298,26 +319,32 @@ def _met(
                 break
             leaves.append(leave)
         if len(leaves) == len(needs):
-            own = Breadth.ALL if resource.breadth is Breadth.OWN else resource.breadth
             yield _Leave(
-                min(own, *(it.breadth for it in leaves)),
+                Breadth.ALL if resource.breadth is Breadth.OWN else resource.breadth,
                 tuple(allow for leave in leaves for allow in leave.allows),
                 all(it.certain for it in leaves),
+                any(it.limited for it in leaves),
             )
 
 
-def _requests(need: Need) -> list[tuple[Request, Breadth]]:
-    """What whoever tries would ask for, the furthest reaching first."""
+@cache
+def _requests(need: Need) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
+    """What whoever tries would ask for; and what may be enough where that is not granted."""
     always: Request = {BOUNDARY: Value.UNKNOWN} if need.bounded else {}
-    if need.action in TAKES_POLICY:
-        return [
-            *(({**always, POLICY_ARN: it}, Breadth.ALL) for it in ADMIN_POLICIES),
-            ({**always, POLICY_ARN: Value.CUSTOMER_POLICY}, Breadth.SOME),
-        ]
     if need.action == "iam:PassRole":
         services = need.passed_to or (Value.UNKNOWN,)
-        return [({**always, PASSED_TO: it}, Breadth.ALL) for it in services]
-    return [(always, Breadth.ALL)]
+        return tuple({**always, PASSED_TO: it} for it in services), ()
+    if need.action not in ENOUGH:
+        return (always,), ()
+    key, values = ENOUGH[need.action]
+    return (
+        tuple({**always, key: it} for it in values),
+        tuple({**always, key: it} for it in SOME_POLICIES.get(key, ())),
+    )
+
+
+def _lets(limit: _Allow, request: Request) -> bool:
+    return holds(limit.statement, request) is not False
 
 
 def _is_on(statement: Statement, arn: str) -> bool:

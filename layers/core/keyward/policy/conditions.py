@@ -1,27 +1,37 @@
 """Says of a Condition whether a request satisfies it: yes, no, or that only AWS can tell.
 
-Understood are the keys by which a policy hands out part of IAM on purpose:
+Understood are the keys by which a policy hands out part of something on purpose:
 
 - `iam:PassedToService`: the services that a role may be passed to.
 - `iam:PermissionsBoundary`: whoever asks for more than a boundary lets through has none set.
 - `iam:PolicyARN`: which managed policy is attached.
+- `iam:RoleTemplateArn`: a role is made by AWS's template; whoever wants more uses none.
+- `organizations:PolicyType`: guardrails are service and resource control policies.
+- `organizations:ServicePrincipal`: what is delegated.
+- `sts:TaskPolicyArn`: what is done as root.
+- `aws:IsMcpServiceAction`: true of no action that is asked about.
 
-with the string and ARN operators, Null, IfExists, ForAnyValue and ForAllValues. Of a request that
-has no such key these are absent, as IAM has it. All other keys and operators are unknown: an Allow
-then counts as granting, a Deny as not denying.
+with the string and ARN operators, Bool, Null, IfExists, ForAnyValue and ForAllValues. Where a
+request has no such key it is absent, as IAM has it. All other keys and operators are unknown: an
+Allow then counts as granting, a Deny as not denying.
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
+Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
+Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSMcpServiceActionsFullAccess.html
 """
 
 from collections.abc import Callable, Mapping
 from enum import Enum
 
 from keyward.policy.document import Statement, Test
-from keyward.policy.globs import WILDCARDS, matches
+from keyward.policy.globs import matches
 
 PASSED_TO = "iam:passedtoservice"
 BOUNDARY = "iam:permissionsboundary"
 POLICY_ARN = "iam:policyarn"
+POLICY_TYPE = "organizations:policytype"
+DELEGATED = "organizations:serviceprincipal"
+ROOT_TASK = "sts:taskpolicyarn"
 
 
 class Value(Enum):
@@ -35,7 +45,8 @@ class Value(Enum):
 type Request = Mapping[str, str | Value]
 """The understood keys of a request; a key that is missing is absent."""
 
-_UNDERSTOOD = frozenset({PASSED_TO, BOUNDARY, POLICY_ARN})
+_ALWAYS: Request = {"aws:ismcpserviceaction": "false", "iam:roletemplatearn": Value.ABSENT}
+_UNDERSTOOD = frozenset({PASSED_TO, BOUNDARY, POLICY_ARN, POLICY_TYPE, DELEGATED, ROOT_TASK})
 _AWS_MANAGED = ":iam::aws:policy/"
 
 
@@ -53,7 +64,8 @@ def holds(statement: Statement, request: Request) -> bool | None:
 
 
 def _holds(test: Test, request: Request) -> bool | None:
-    actual = request.get(test.key, Value.ABSENT) if test.key in _UNDERSTOOD else Value.UNKNOWN
+    without = Value.ABSENT if test.key in _UNDERSTOOD else Value.UNKNOWN
+    actual = request.get(test.key, _ALWAYS.get(test.key, without))
     quantifier, _, operator = test.operator.rpartition(":")
     if actual is Value.UNKNOWN:
         return None
@@ -75,8 +87,7 @@ def _lets_customer_policies_through(values: tuple[str, ...]) -> bool | None:
     """Whether the values match customer managed policies: all (True), none (False), or some."""
     if "*" in values:
         return True
-    managed = all(_AWS_MANAGED in it and WILDCARDS.isdisjoint(it) for it in values)
-    return False if managed else None
+    return False if all(_AWS_MANAGED in it for it in values) else None
 
 
 def _equals(value: str, actual: str) -> bool:
@@ -94,6 +105,7 @@ _OPERATORS: Mapping[str, tuple[Callable[[str, str], bool], bool]] = {
     "stringnotequalsignorecase": (_equals_in_any_case, True),
     "stringlike": (matches, False),
     "stringnotlike": (matches, True),
+    "bool": (_equals_in_any_case, False),
     "arnequals": (matches, False),
     "arnnotequals": (matches, True),
     "arnlike": (matches, False),

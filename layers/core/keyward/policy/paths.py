@@ -20,6 +20,10 @@ resource policies; what only an account's quotas, network or code would allow.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+
+from keyward.policy.conditions import DELEGATED, POLICY_ARN, POLICY_TYPE, ROOT_TASK, Value
+from keyward.policy.globs import FRESH
 
 
 class Reach(StrEnum):
@@ -40,7 +44,7 @@ class Reach(StrEnum):
         return list(Reach).index(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kind:
     """A kind of resource: how its ARN reads, and when a scope of it counts as all of them.
 
@@ -48,8 +52,9 @@ class Kind:
     because whoever acts chooses the name, or one such resource is as good as another. `names` count
     as all of them, too: AWS's own names for what is in every account. With `only_names` nothing
     else counts, and only where a policy says so on purpose: a pattern that would match any name
-    does not. `untouchable` begins names that nobody may change, pass or assume. `by_last_part`: the
-    name is what follows the last slash.
+    does not. Where `within` is set, only names count that match one of its patterns, and `names` is
+    an example of each. `untouchable` begins names that nobody may change, pass or assume.
+    `by_last_part`: the name is what follows the last slash.
     """
 
     services: tuple[str, ...]
@@ -59,6 +64,7 @@ class Kind:
     loose: bool = False
     names: tuple[str, ...] = ()
     only_names: bool = False
+    within: tuple[str, ...] = ()
     untouchable: tuple[str, ...] = ()
     by_last_part: bool = False
 
@@ -112,6 +118,22 @@ SHELL_DOCUMENT = Kind(
 )
 """A document of Systems Manager; these run what the caller gives them."""
 
+GUARDRAIL = Kind(
+    services=("organizations",),
+    prefix="policy/",
+    regional=False,
+    by_last_part=True,
+    within=("*service_control_policy/*", "*resource_control_policy/*"),
+    names=(
+        f"o-{FRESH}/service_control_policy/p-{FRESH}",
+        f"o-{FRESH}/resource_control_policy/p-{FRESH}",
+    ),
+)
+"""The policies of an organization that deny; others configure.
+
+Source: https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies.html
+"""
+
 _KINDS: Mapping[str, Kind] = {
     "iam:PassRole": ROLE,
     "iam:CreateRole": ROLE,
@@ -142,6 +164,10 @@ _KINDS: Mapping[str, Kind] = {
     "sso:DeletePermissionsBoundaryFromPermissionSet": PERMISSION_SET,
     "identitystore:CreateGroupMembership": IDENTITY_GROUP,
     "ssm:SendCommand": SHELL_DOCUMENT,
+    "organizations:AttachPolicy": GUARDRAIL,
+    "organizations:DetachPolicy": GUARDRAIL,
+    "organizations:UpdatePolicy": GUARDRAIL,
+    "organizations:DeletePolicy": GUARDRAIL,
 }
 _ALSO_OF: Mapping[str, tuple[str, ...]] = {
     "ssm": ("ssm", "ec2", "ecs"),
@@ -152,23 +178,66 @@ _ALSO_OF: Mapping[str, tuple[str, ...]] = {
 }
 """Services whose actions are on resources of other services."""
 
-ADMIN_POLICIES = (
-    "arn:aws:iam::aws:policy/AdministratorAccess",
-    "arn:aws:iam::aws:policy/IAMFullAccess",
-)
-"""The policies of AWS that are enough to attach."""
+ENOUGH: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    **dict.fromkeys(
+        ("iam:AttachUserPolicy", "iam:AttachGroupPolicy", "iam:AttachRolePolicy"),
+        (
+            POLICY_ARN,
+            (
+                "arn:aws:iam::aws:policy/AdministratorAccess",
+                "arn:aws:iam::aws:policy/IAMFullAccess",
+            ),
+        ),
+    ),
+    **dict.fromkeys(
+        (
+            "organizations:AttachPolicy",
+            "organizations:DetachPolicy",
+            "organizations:UpdatePolicy",
+            "organizations:DeletePolicy",
+            "organizations:DisablePolicyType",
+        ),
+        (POLICY_TYPE, ("SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY")),
+    ),
+    "organizations:RegisterDelegatedAdministrator": (
+        DELEGATED,
+        (
+            "sso.amazonaws.com",
+            "account-access.amazonaws.com",
+            "iam.amazonaws.com",
+            "member.org.stacksets.cloudformation.amazonaws.com",
+        ),
+    ),
+    "sts:AssumeRoot": (
+        ROOT_TASK,
+        ("arn:aws:iam::aws:policy/root-task/IAMCreateRootUserPassword",),
+    ),
+}
+"""What whoever tries would ask for, by the condition key that tells: any of these is enough.
 
-TAKES_POLICY = frozenset({"iam:AttachUserPolicy", "iam:AttachGroupPolicy", "iam:AttachRolePolicy"})
-"""The calls that name a managed policy."""
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_root-user-privileged-task.html
+Source: https://docs.aws.amazon.com/organizations/latest/userguide/orgs_integrate_services_list.html
+"""
+
+SOME_POLICIES: Mapping[str, tuple[str | Value, ...]] = {
+    POLICY_ARN: (
+        Value.CUSTOMER_POLICY,
+        "arn:aws:iam::aws:policy/AWSLambda_FullAccess",
+        "arn:aws:iam::aws:policy/AmazonECS_FullAccess",
+        "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess",
+        "arn:aws:iam::aws:policy/PowerUserAccess",
+    )
+}
+"""What may be enough, depending on what else there is: policies that lead to more themselves."""
 
 ON_OTHERS = frozenset({"iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile"})
 """The calls that lead to more only where they are about somebody else than the caller."""
 
-UNHEARD_OF = "\ue000:\ue000"
+UNHEARD_OF = f"{FRESH}:{FRESH}"
 """An action that no policy names: whatever grants it, grants everything that it does not except."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Need:
     """One action that a way takes, and the resources it is needed on.
 
@@ -205,9 +274,15 @@ class Path:
     if_sweeping: Reach | None = None
 
 
+@cache
+def _any_of(service: str) -> Kind:
+    return Kind(services=_ALSO_OF.get(service, (service,)), loose=True)
+
+
+@cache
 def _need(action: str, *, passed_to: tuple[str, ...] = (), bounded: bool = False) -> Need:
-    service = action.partition(":")[0]
-    on = _KINDS.get(action) or Kind(services=_ALSO_OF.get(service, (service,)), loose=True)
+    """The same object for the same need, so that what is found of it is found once."""
+    on = _KINDS.get(action) or _any_of(action.partition(":")[0])
     return Need(action=action, on=on, passed_to=passed_to, bounded=bounded)
 
 
@@ -222,7 +297,10 @@ def _ways(*ways: str) -> tuple[Way, ...]:
 
 def _passing(to: str, *ways: str) -> tuple[Way, ...]:
     """Alternatives that also pass a role to one of the services in `to`."""
-    role = _need("iam:PassRole", passed_to=tuple(f"{it}.amazonaws.com" for it in to.split()))
+    services = tuple(
+        f"{it}.{domain}" for it in to.split() for domain in ("amazonaws.com", "amazonaws.com.cn")
+    )
+    role = _need("iam:PassRole", passed_to=services)
     return tuple((role, *way) for way in _ways(*ways))
 
 
@@ -251,7 +329,7 @@ _CORE_OF_IAM = (
     "iam:PutRolePolicy",
     "iam:UpdateAssumeRolePolicy",
 )
-_EVERYTHING = Need(action=UNHEARD_OF, on=Kind(services=("\ue000",)))
+_EVERYTHING = Need(action=UNHEARD_OF, on=Kind(services=(FRESH,)))
 
 _ADMIN = (
     Path(
@@ -1210,9 +1288,16 @@ _ORGANIZATION = (
     Path(
         id="assign-permission-set",
         text="Can assign itself a permission set, in any account of the organization",
-        ways=_ways("sso:CreateAccountAssignment", "sso:AssociateProfile"),
+        ways=_ways("sso:CreateAccountAssignment"),
         reach=Reach.ESCALATION,
         if_sweeping=Reach.INDIRECT,
+        source=_IDENTITY_CENTER,
+    ),
+    Path(
+        id="associate-profile",
+        text="Can assign itself what Identity Center offers, by an old call of its console",
+        ways=_ways("sso:AssociateProfile"),
+        reach=Reach.INDIRECT,
         source=_IDENTITY_CENTER,
     ),
     Path(
@@ -1329,7 +1414,7 @@ _ORGANIZATION = (
     ),
     Path(
         id="delegated-administrator",
-        text="Can hand Identity Center, or another service, to an account of its choice",
+        text="Can hand Identity Center, root access or StackSets to an account of its choice",
         ways=_ways("organizations:RegisterDelegatedAdministrator"),
         reach=Reach.ESCALATION,
         if_sweeping=Reach.INDIRECT,

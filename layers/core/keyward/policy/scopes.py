@@ -51,7 +51,7 @@ def anything(kind: Kind) -> tuple[Example, ...]:
             f"arn:aws:{service}:{_region(kind)}:{_account(kind)}:{kind.prefix}{name}", Breadth.ALL
         )
         for service in kind.services
-        for name in (ANY, *kind.names)
+        for name in (*(() if kind.within else (ANY,)), *kind.names)
     )
 
 
@@ -113,8 +113,13 @@ def _named(kind: Kind, begin: str, resource: str) -> Iterator[Example]:
         return
     for it in known:
         yield Example(f"{begin}{kind.prefix}{it}", Breadth.ALL)
-    if not kind.only_names:
-        yield Example(f"{begin}{kind.prefix}{concrete(name)}", breadth)
+    if kind.within:
+        meets = (meet(name, it) for it in kind.within)
+        names = [it for it in meets if it is not None]
+    else:
+        names = [] if kind.only_names else [name]
+    for it in names:
+        yield Example(f"{begin}{kind.prefix}{concrete(it)}", breadth)
 
 
 def _breadth(kind: Kind, name: str) -> Breadth:
