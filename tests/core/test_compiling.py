@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyward.compiling import Compilation, Parameter, Refusal, compiled
+from keyward.compiling import Compilation, Parameter, Refusal, compiled, digest_of
+from keyward.livedeny import MARK
 from keyward.rule import in_force
 from keyward.rules import every
 from keyward.settings import Accepted, GlobalSettings, Mode
@@ -288,6 +291,278 @@ def test_the_sample_folder_holds_the_defaults_of_every_rule() -> None:
     assert typed == {rule.id: rule.settings() for rule in RULES}
 
 
+# The catalogue of permission sets
+
+SETS = "/keyward/permission-sets/"
+DEVELOPER = SETS + "Developer"
+PART = DEVELOPER + "/inline-policy/"
+AN_ENTRY: dict[str, Any] = {
+    "description": "Builds and runs things",
+    "managed_policies": ["arn:aws:iam::aws:policy/ReadOnlyAccess"],
+    "session_hours": 4,
+}
+A_POLICY: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Deny", "Action": ["iam:*", "sso:*"], "Resource": "*"}],
+}
+
+
+def in_parts(policy: object, *, cuts: tuple[int, ...] = (10, 20)) -> dict[str, str]:
+    """The parts of an inline policy, cut at these places."""
+    text = policy if isinstance(policy, str) else json.dumps(policy)
+    ends = (0, *cuts, len(text))
+    return {
+        f"{PART}{number}": text[start:end] for number, (start, end) in enumerate(pairwise(ends), 1)
+    }
+
+
+def test_a_permission_set_is_in_the_catalogue_as_written_without_comments() -> None:
+    found = accepted({DEVELOPER: {"$comment": "why", **AN_ENTRY}})
+    assert found.permission_sets == {"Developer": AN_ENTRY}
+    assert found.parameters == {DEVELOPER: 1}
+    assert in_force(found, RULES).catalogue["Developer"].session_seconds == 4 * 3600
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (10, 20, 30)])
+def test_an_inline_policy_in_parts_is_put_together(cuts: tuple[int, ...]) -> None:
+    parts = in_parts({"$comment": "why", **A_POLICY}, cuts=cuts)
+    found = accepted({DEVELOPER: AN_ENTRY, **parts})
+    assert found.permission_sets == {"Developer": {**AN_ENTRY, "inline_policy": A_POLICY}}
+    assert found.parameters == dict.fromkeys([DEVELOPER, *parts], 1)
+
+
+def test_ten_parts_are_put_together_by_number_and_not_by_name() -> None:
+    parts = in_parts(A_POLICY, cuts=tuple(range(5, 60, 5)))
+    assert len(parts) == 12
+    found = accepted({DEVELOPER: AN_ENTRY, **parts})
+    assert found.permission_sets["Developer"]["inline_policy"] == A_POLICY
+
+
+def without(values: Mapping[str, object], *names: str) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+WHOLE = {**AN_ENTRY, "inline_policy": A_POLICY}
+PARTED: dict[str, object] = {DEVELOPER: AN_ENTRY, **in_parts(A_POLICY)}
+DIGEST = digest_of(json.dumps(A_POLICY))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({DEVELOPER: "{"}, "not valid JSON"),
+        ({DEVELOPER: {"session_hours": 13}}, "field session_hours"),
+        ({DEVELOPER: {"inline_policy": {"Statement": []}}}, "field inline_policy"),
+        (without(PARTED, f"{PART}2"), "none is 2"),
+        (without(PARTED, f"{PART}1"), "none is 1"),
+        (without(PARTED, f"{PART}3"), "field inline_policy: not valid JSON"),
+        ({**PARTED, DEVELOPER: WHOLE}, "stands in the entry and in parts"),
+        ({**PARTED, f"{PART}3": "[]"}, "field inline_policy: not valid JSON"),
+        ({DEVELOPER: AN_ENTRY, f"{PART}1": "[]"}, "field inline_policy: expected a JSON object"),
+        ({DEVELOPER: {**AN_ENTRY, "inline_policy_sha256": DIGEST}}, "complete: push it again"),
+        (
+            {**PARTED, DEVELOPER: {**AN_ENTRY, "inline_policy_sha256": "0" * 64}},
+            "complete: push it again",
+        ),
+        (
+            {
+                DEVELOPER: {
+                    "inline_policy": {
+                        **A_POLICY,
+                        "Statement": {**A_POLICY["Statement"][0], "Sid": f"{MARK}0123"},
+                    }
+                }
+            },
+            "Keyward's own",
+        ),
+    ],
+)
+def test_an_invalid_entry_or_part_keeps_the_whole_of_what_was_accepted(
+    values: Mapping[str, object], expected: str
+) -> None:
+    before = accepted(PARTED)
+    after = compile_(values, previous=before, now=LATER, version=7)
+    refusal = only(after.refused)
+    assert (refusal.parameter, refusal.version) == (DEVELOPER, 7)
+    assert refusal.text.startswith(f"{DEVELOPER} version 7")
+    assert expected in refusal.text
+    assert not after.changed
+    assert after.accepted == before
+
+
+def test_a_refusal_names_the_versions_of_all_parts() -> None:
+    found = compile_({**PARTED, f"{PART}3": "x"})
+    assert only(found.refused).text.startswith(
+        f"{DEVELOPER} version 1 (with inline-policy parts of versions 1, 1, 1): field inline_policy"
+    )
+
+
+def test_parts_with_their_digest_are_accepted_and_the_digest_is_not_kept() -> None:
+    found = accepted({**PARTED, DEVELOPER: {**AN_ENTRY, "inline_policy_sha256": DIGEST}})
+    assert found.permission_sets == {"Developer": WHOLE}
+
+
+def test_with_a_digest_no_mixture_of_an_old_and_a_new_policy_is_ever_in_force() -> None:
+    """Each mixture is a valid policy, and the one without the deny grants more than either."""
+    deny = {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    head, tail = json.dumps({**A_POLICY, "Statement": ["x"]}).split('"x"')
+
+    def pushed(first: object, second: object) -> dict[str, object]:
+        texts = (f"{head}{json.dumps(first)},", f"{json.dumps(second)}{tail}")
+        digest = digest_of("".join(texts))
+        return {
+            DEVELOPER: {"inline_policy_sha256": digest},
+            f"{PART}1": texts[0],
+            f"{PART}2": texts[1],
+        }
+
+    old, new = pushed(deny, allow), pushed(allow, deny)
+    before = accepted(old)
+    for written in ([1], [2], [1, 2]):
+        mixed = old | {f"{PART}{number}": new[f"{PART}{number}"] for number in written}
+        assert compile_(mixed, previous=before, now=LATER).accepted == before
+    done = compile_(new, previous=before, now=LATER)
+    assert (done.changed, done.refused) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        (f"{SETS}Develop+er", "letters, digits"),
+        (f"{SETS}Développeur", "letters, digits"),
+        (f"{SETS}{'x' * 33}", "at most 32"),
+        (f"{SETS}.hidden", "no dot"),
+        (f"{SETS}..", "no dot"),
+        (SETS, "expected a name"),
+        (f"{PART}1", f"expected {DEVELOPER}"),
+        (f"{PART}0", "nothing reads it"),
+        (f"{PART}01", "nothing reads it"),
+        (f"{PART}one", "nothing reads it"),
+        (f"{PART}", "nothing reads it"),
+        (f"{DEVELOPER}/other/1", "nothing reads it"),
+        (f"{DEVELOPER}/", "nothing reads it"),
+    ],
+)
+def test_what_belongs_to_no_permission_set_is_refused_by_name(name: str, hint: str) -> None:
+    refusal = only(compile_({name: AN_ENTRY}).refused)
+    assert (refusal.parameter, refusal.version) == (name, 1)
+    assert refusal.text.startswith(f"{name} version 1: ")
+    assert hint in refusal.text
+
+
+@pytest.mark.parametrize("name", ["D", "Developer_1.2-x", "x" * 32])
+def test_a_name_of_32_letters_digits_and_marks_is_taken(name: str) -> None:
+    assert set(accepted({SETS + name: AN_ENTRY}).permission_sets) == {name}
+
+
+def test_an_entry_that_is_gone_leaves_the_catalogue_even_where_parts_are_left() -> None:
+    before = accepted(PARTED)
+    after = compile_(without(PARTED, DEVELOPER), previous=before, now=LATER)
+    assert {refusal.parameter for refusal in after.refused} == {f"{PART}{n}" for n in (1, 2, 3)}
+    assert (after.accepted.permission_sets, after.accepted.parameters) == ({}, {})
+
+
+def test_of_two_names_that_differ_in_case_alone_neither_is_taken() -> None:
+    found = compile_({DEVELOPER: AN_ENTRY, SETS + "developer": AN_ENTRY})
+    assert found.accepted.permission_sets == {}
+    assert {refusal.parameter for refusal in found.refused} == {DEVELOPER, SETS + "developer"}
+    assert all("upper and lower case" in refusal.text for refusal in found.refused)
+
+
+def test_a_name_in_force_stays_when_another_comes_that_differs_in_case_alone() -> None:
+    before = accepted({DEVELOPER: AN_ENTRY})
+    changed = {**AN_ENTRY, "session_hours": 2}
+    after = compile_({DEVELOPER: changed, SETS + "DEVELOPER": AN_ENTRY}, previous=before, now=LATER)
+    assert only(after.refused).parameter == SETS + "DEVELOPER"
+    assert after.accepted.permission_sets == {"Developer": changed}
+
+
+@pytest.mark.parametrize(
+    ("entry", "field", "hint"),
+    [
+        ("arn:aws:iam::aws:policy/ReadOnlyAcess", "managed_policies.1", "mean ReadOnlyAccess?"),
+        ("arn:aws:iam::aws:policy/Billing", "managed_policies.1", "job-function/Billing?"),
+        ("arn:aws:iam::aws:policy/zzzzzzzz", "managed_policies.1", "one that AWS has"),
+    ],
+)
+def test_a_policy_that_aws_does_not_have_is_refused(entry: str, field: str, hint: str) -> None:
+    known = AN_ENTRY["managed_policies"]
+    text = only(compile_({DEVELOPER: {"managed_policies": [*known, entry]}}).refused).text
+    assert f"field {field}: AWS has no managed policy {entry.rpartition('/')[2]}" in text
+    assert hint in text
+
+
+def test_a_boundary_that_aws_does_not_have_is_refused() -> None:
+    boundary = {"managed_policy_arn": "arn:aws:iam::aws:policy/ReadOnlyAcess"}
+    text = only(compile_({DEVELOPER: {"boundary": boundary}}).refused).text
+    assert "field boundary.managed_policy_arn: " in text
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_policies_are_known_in_every_partition(partition: str) -> None:
+    arn = f"arn:{partition}:iam::aws:policy/job-function/Billing"
+    assert accepted({DEVELOPER: {"managed_policies": [arn]}}).permission_sets
+
+
+def test_only_policies_that_were_not_accepted_yet_are_asked_for() -> None:
+    asked = []
+
+    def exists(arn: str) -> bool:
+        asked.append(arn.rpartition("/")[2])
+        return True
+
+    def compile_with(*policies: str, previous: Accepted | None) -> Accepted:
+        arns = [f"arn:aws:iam::aws:policy/{policy}" for policy in policies]
+        return compiled(
+            tree({DEVELOPER: {"managed_policies": arns}}),
+            previous=previous,
+            rules=RULES,
+            now=NOW,
+            policy_exists=exists,
+        ).accepted
+
+    first = compile_with("New", previous=None)
+    compile_with("New", "Newer", previous=first)
+    assert asked == ["New", "Newer"]
+
+
+def test_what_changes_in_the_catalogue_is_to_be_checked_until_somebody_did() -> None:
+    others = {SETS + "ReadOnly": AN_ENTRY, SETS + "Billing": AN_ENTRY}
+    before = accepted({DEVELOPER: AN_ENTRY, **others})
+    assert before.unchecked == dict.fromkeys(["Developer", "ReadOnly", "Billing"], NOW)
+    checked = before.model_copy(update={"unchecked": {"ReadOnly": NOW}})
+    changed = {DEVELOPER: {"session_hours": 2}, SETS + "ReadOnly": AN_ENTRY}
+    after = compile_(changed, previous=checked, now=LATER).accepted
+    assert after.unchecked == {"Developer": LATER, "ReadOnly": NOW}
+    assert compile_({}, previous=after, now=LATER).accepted.unchecked == {}
+
+
+def test_a_permission_set_that_stays_as_it_was_needs_no_check() -> None:
+    before = accepted({DEVELOPER: AN_ENTRY}).model_copy(update={"unchecked": {}})
+    for value in ({**AN_ENTRY, "$comment": "x"}, "{"):
+        after = compile_({DEVELOPER: value}, previous=before, now=LATER)
+        assert after.accepted.unchecked == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "age", "expected"),
+    [
+        ({**PARTED, f"{PART}3": "x"}, timedelta(seconds=119), True),
+        ({**PARTED, f"{PART}3": "x"}, timedelta(minutes=2), False),
+        (without(PARTED, DEVELOPER, f"{PART}2", f"{PART}3"), timedelta(seconds=1), True),
+        ({DEVELOPER: {"inline_policy_sha256": DIGEST}}, timedelta(seconds=1), True),
+        ({DEVELOPER: {"session_hours": 13}}, timedelta(seconds=1), False),
+    ],
+)
+def test_what_spans_parameters_may_be_unfinished_for_two_minutes(
+    values: Mapping[str, object], age: timedelta, *, expected: bool
+) -> None:
+    written = {name: replace(it, modified=NOW - age) for name, it in tree(values).items()}
+    found = compiled(written, previous=None, rules=RULES, now=NOW)
+    assert [refusal.may_be_unfinished for refusal in found.refused] == [expected]
+
+
 # Mutations: every field of every sample, changed into anything.
 
 ANYTHING = st.recursive(
@@ -373,13 +648,15 @@ def test_no_mutation_of_a_field_raises_or_widens(
         assert now.mode(rule.id, NOW).rank <= most
     if after.refused:
         assert (now.accepted.settings, now.rules) == (before.settings, then.rules)
-        assert now.exemptions == then.exemptions
+        assert (now.exemptions, now.catalogue) == (then.exemptions, then.catalogue)
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     name=st.text(max_size=80).map("/keyward/".__add__)
-    | st.sampled_from([SETTINGS, RULE, EXEMPTION, "/keyward/rules/x", "", "/"]),
+    | st.sampled_from(
+        [SETTINGS, RULE, EXEMPTION, DEVELOPER, f"{PART}1", "/keyward/rules/x", "", "/"]
+    ),
     text=st.text() | ANYTHING.map(json.dumps),
 )
 def test_nothing_that_can_be_written_makes_compiling_fail(name: str, text: str) -> None:

@@ -419,7 +419,9 @@ def _put_together(one: _PermissionSet, digest: object) -> dict[str, object]:
 
 
 def _no_policy(arn: str) -> str:
-    near = difflib.get_close_matches(_path(arn), _known_policies(), n=1)
+    name = _path(arn).rpartition("/")[2]
+    elsewhere = sorted(it for it in _known_policies() if it.rpartition("/")[2] == name)
+    near = elsewhere or difflib.get_close_matches(_path(arn), _known_policies(), n=1)
     hint = f"did you mean {near[0]}?" if near else "expected the ARN of one that AWS has"
     return f"AWS has no managed policy {_path(arn)} that this version knows; {hint}"
 
