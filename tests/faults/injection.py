@@ -247,7 +247,7 @@ def deliver(world: World, scenario: Scenario, case: dict[str, Any], run: Run) ->
 
 def _tell(world: World, run: Run) -> None:
     """Tells what the ledger's stream would hand to the notifier, and counts it."""
-    if not any("untold" in item for item in _items(world)):
+    if not anything_untold(world):
         return
     struck, world.fault = world.fault, None
     for item in world.untold():
@@ -296,7 +296,7 @@ def injections(calls: list[Call], kind: FaultKind, *, lasting: bool) -> list[Inj
 def run_case(world: World, scenario: Scenario, case: dict[str, Any], injection: Injection) -> Run:
     """Delivers four times under the fault, once more without, and notes what does not hold."""
     run = Run()
-    earlier = {record.key: record.version for record in _records(world)}
+    earlier = {record.key: record.version for record in records_of(world)}
     fault = Striking(injection)
     world.fault = fault
     taken = False
@@ -328,7 +328,7 @@ def run_case(world: World, scenario: Scenario, case: dict[str, Any], injection: 
 
 
 def _changed(world: World, earlier: dict[str, int]) -> list[FindingRecord]:
-    return [r for r in _records(world) if r.version != earlier.get(r.key)]
+    return [r for r in records_of(world) if r.version != earlier.get(r.key)]
 
 
 def _items(world: World) -> list[dict[str, Any]]:
@@ -337,7 +337,11 @@ def _items(world: World) -> list[dict[str, Any]]:
     return [item.attrs for of_pk in table.items.values() for item in of_pk.values()]
 
 
-def _records(world: World) -> list[FindingRecord]:
+def anything_untold(world: World) -> bool:
+    return any("untold" in item for item in _items(world))
+
+
+def records_of(world: World) -> list[FindingRecord]:
     return [
         FindingRecord.model_validate_json(item["doc"].value)
         for item in _items(world)
@@ -418,7 +422,7 @@ def _check_told(world: World, run: Run, earlier: dict[str, int]) -> None:
         logical = record.key, str(record.episode), record.state.value
         if record.state in {State.ACTED, State.FAILED, State.OPEN} and logical not in run.told:
             run.problems.append(f"never told: {logical}")
-    if any("untold" in item for item in _items(world)):
+    if anything_untold(world):
         run.problems.append("something is still untold")
 
 
@@ -451,7 +455,7 @@ def _state(world: World) -> object:
     """All that a delivery may change, except that a finding was seen again."""
     records = [
         r.model_copy(update={"untold": None}).model_dump(mode="json", exclude={"version"})
-        for r in _records(world)
+        for r in records_of(world)
     ]
     accounts = {}
     for account in (HUB, world.member, world.other_member):

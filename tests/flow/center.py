@@ -41,6 +41,7 @@ class Center:
     behaviour: Behaviour
     admin: Any
     directory: Any
+    sqs: Any
     instance: str
     store: str
     delays: list[int] = field(default_factory=list)
@@ -162,7 +163,7 @@ class Center:
 
     def next_message(self) -> str | None:
         """The guard's next message to itself, at the time when it is due; None where none is."""
-        client = boto3.client("sqs", region_name=REGION)
+        client = self.sqs
         url = self.world.services.environment.center_queue_url
         found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages", [])
         if not found:
@@ -232,6 +233,7 @@ def a_center(world: World, monkeypatch: Any) -> Iterator[Center]:
             behaviour=behaviour,
             admin=admin,
             directory=boto3.client("identitystore", region_name=REGION),
+            sqs=boto3.client("sqs", region_name=REGION),
             instance=instance["InstanceArn"],
             store=instance["IdentityStoreId"],
         )

@@ -448,6 +448,7 @@ def test_a_deleted_set_of_the_catalogue_is_made_again_with_its_groups(center: Ce
     record = center.world.finding("idc-permission-set-deleted")
     assert record.state is State.ACTED
     again = center.named("Developer")
+    assert again is not None
     assert again != arn
     assert center.principals(again) == {("GROUP", group)}
     assert center.policies(again) == {READ_ONLY_ACCESS}

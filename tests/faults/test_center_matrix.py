@@ -1,0 +1,28 @@
+"""Every call of what Identity Center's guard does x every fault, once and always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.center import SCENARIOS, Scenario, a_lasting_center, problems
+from tests.faults.injection import FaultKind
+from tests.flow.center import Center
+
+
+@pytest.fixture(scope="module")
+def lasting_center() -> Iterator[Center]:
+    with a_lasting_center() as made:
+        yield made
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "always"])
+@pytest.mark.parametrize("kind", list(FaultKind))
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_fault_leaves_nothing_silently_unsafe(
+    scenario: Scenario, kind: FaultKind, lasting_center: Center, *, lasting: bool
+) -> None:
+    found, tried = problems(lasting_center, scenario, kind, lasting=lasting)
+    assert tried > 0
+    assert found == []
