@@ -15,20 +15,24 @@ import pytest
 from moto.iam.models import iam_backends
 
 from keyward import operating, rules, settling, telling
-from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP
+from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP, RestorePermissionSet
+from keyward.events import check_message
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.gateways.organization import MEMBER_ROLE
 from tests.contract.authorizing import Asked, Statement, allowed, like, trusted
-from tests.contract.recording import GROUP, ORGANIZATION, Recorder, a_recorder
+from tests.contract.recording import GROUP, ORGANIZATION, REPLAYED, Recorder, a_recorder
 from tests.contract.templates import ROOT, Stack, deployed
+from tests.flow.center import READ_ONLY_ACCESS, Center, a_center
 from tests.flow.test_quarantine import CERTIFICATE
 from tests.flow.world import HUB, REGION, World, a_world
 
 # The flows are recorded once a process.
 pytestmark = pytest.mark.xdist_group("least-privilege")
 
-FUNCTIONS = ["IamGuard", "SettingsGuard", "Notifier", "Operator"]
-ACTING = ["IamGuard", "Operator"]
+FUNCTIONS = ["IamGuard", "IdentityCenterGuard", "SettingsGuard", "Notifier", "Operator"]
+ACTING = ["IamGuard", "IdentityCenterGuard", "Operator"]
+ENTERING = ["IamGuard", "Operator"]
+"""Those of them that enter other accounts: Identity Center is in the hub's alone."""
 READS = ("iam:Get", "iam:List")
 OTHER = "444455556666"
 """An account in which the member role is looked at, without any flow."""
@@ -47,15 +51,19 @@ FOR_LAMBDA = {
     "dynamodb:GetRecords",
     "dynamodb:GetShardIterator",
     "dynamodb:ListStreams",
-    # Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-    "sqs:SendMessage",
 }
 FED_BY = {
     "IamGuard": {"logs", "sqs"},
+    "IdentityCenterGuard": {"logs", "sqs"},
     "SettingsGuard": {"logs", "sqs"},
-    "Notifier": {"logs", "sqs", "dynamodb"},
-    "Operator": {"logs", "sqs"},
+    "Notifier": {"logs", "dynamodb"},
+    "Operator": {"logs"},
 }
+ENDING_IN_DEAD_LETTERS = {"Notifier", "Operator"}
+"""Lambda sends there what they fail at.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+"""
 
 
 @cache
@@ -101,6 +109,7 @@ class Story:
     world: World
     recorder: Recorder
     account: str
+    center: Center
     users: Iterator[str] = field(default_factory=lambda: map("user-{}".format, range(1000)))
 
     @property
@@ -140,6 +149,68 @@ class Story:
             answer = operating.answer(request, services=self.world.services, now=self.world.now)
         assert answer["ok"], answer
         return answer
+
+    def settle(self, message: dict[str, Any] | str) -> None:
+        """Delivers what happened in Identity Center, and what the guard then sends itself."""
+        with self.recorder.on():
+            self.center.deliver(message)
+        self.follow()
+
+    def follow(self) -> None:
+        """Delivers what the guard was sent by itself and by others."""
+        while (message := self.center.next_message()) is not None:
+            with self.recorder.on():
+                self.center.deliver(message)
+
+    def settled(self, message: dict[str, Any]) -> FindingRecord:
+        """The finding of what happened in Identity Center, which is acted upon."""
+        before = {(record.key, record.episode) for record in self.world.findings()}
+        self.settle(message)
+        found, *others = [
+            record for record in self.world.findings() if (record.key, record.episode) not in before
+        ]
+        assert not others, others
+        assert found.state is State.ACTED, found
+        return found
+
+    def check(self, name: str) -> dict[str, Any]:
+        """What makes the guard look at a permission set of this name."""
+        message: dict[str, Any] = json.loads(
+            check_message(
+                id_="sweep-1",
+                account=HUB,
+                region=REGION,
+                time=self.world.now,
+                why="Sweep",
+                parameters={"permissionSetName": name},
+            )
+        )
+        return message
+
+    def named(self, name: str) -> str:
+        """The ARN of the permission set of this name."""
+        arn = self.center.named(name)
+        assert arn is not None
+        return arn
+
+    def state_of(self, record: FindingRecord) -> State | None:
+        """The state of a finding by now."""
+        found = self.world.ledger.finding(record.key)
+        return None if found is None else found.state
+
+    def tag(self, record: FindingRecord, **tags: str) -> None:
+        """What somebody does to the permission set of a finding, without an event."""
+        name = record.subject.rpartition(" ")[2]
+        self.center.admin.tag_resource(
+            InstanceArn=self.center.instance,
+            ResourceArn=self.named(name),
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )
+
+    def release_begins(self, record: FindingRecord) -> None:
+        """What the operator does of a release, which is another function."""
+        request = {"act": "release", "by": "op", "finding": record.key, "reason": "agreed"}
+        assert operating.answer(request, services=self.world.services, now=self.world.now)["ok"]
 
     def fill(self, *, policies: bool = True, groups: bool = False) -> None:
         """Leaves new users no slot on a rung of the ladder."""
@@ -222,9 +293,132 @@ def guard(story: Story) -> None:
     )
 
 
+BILLING = "arn:aws:iam::aws:policy/job-function/Billing"
+NOTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}],
+}
+CATALOGUE: dict[str, dict[str, Any]] = {
+    "Developer": {
+        "description": "Builds and runs things",
+        "managed_policies": [READ_ONLY_ACCESS],
+        "customer_policies": [{"name": "Workloads"}],
+        "boundary": {"managed_policy_arn": READ_ONLY_ACCESS},
+        "session_hours": 4,
+        "tags": {"team": "platform"},
+    },
+    "Reader": {"description": "Reads", "managed_policies": [READ_ONLY_ACCESS]},
+    "Billing": {
+        "description": "Pays",
+        "managed_policies": [BILLING],
+        "inline_policy": NOTHING,
+    },
+}
+
+
+def act_in_identity_center(story: Story) -> list[FindingRecord]:
+    """Each action there."""
+    _, _, removed = people_with_access(story)
+    return [removed, *act_on_permission_sets(story)]
+
+
+def identity_center_guard(story: Story) -> None:
+    """Every rule that reads, every action, what AWS ends later; releases that the guard ends."""
+    center = story.center
+    group, user, _ = people_with_access(story)
+    profile = {"profileId": "p-1", "accessorId": user, "accessorType": "USER"}
+    story.settle(center.event("AssociateProfile", profile))
+    joined = {"GroupId": group, "MemberId": {"UserId": user}}
+    center.directory.create_group_membership(IdentityStoreId=center.store, **joined)
+    store = "identitystore.amazonaws.com"
+    story.settle(center.event("CreateGroupMembership", joined, source=store))
+
+    billing = story.named("Billing")
+    for description in ("Pays all", "Pays"):
+        edit(story, billing, "update_permission_set", Description=description)
+    assert center.stale(billing) == [story.account]
+    story.settled(story.check("Billing"))
+
+    for record in act_on_permission_sets(story):
+        center.behaviour.looks_in_progress = 0
+        story.release_begins(record)
+        if isinstance(record.action, RestorePermissionSet):
+            story.tag(record, late="yes")
+        story.follow()
+        center.behaviour.looks_in_progress = 2
+
+
+def edit(story: Story, arn: str, operation: str, **params: Any) -> None:
+    """What somebody does in the console, without an event."""
+    center = story.center
+    getattr(center.admin, operation)(InstanceArn=center.instance, PermissionSetArn=arn, **params)
+
+
+def delete(story: Story, name: str) -> dict[str, Any]:
+    """What somebody does to a set that groups hold; and what the event history says of it."""
+    center, arn = story.center, story.named(name)
+    center.behaviour.looks_in_progress = 0
+    trail = []
+    for kind, principal in center.principals(arn, story.account):
+        event = center.do(
+            "DeleteAccountAssignment",
+            PermissionSetArn=arn,
+            PrincipalType=kind,
+            PrincipalId=principal,
+            TargetType="AWS_ACCOUNT",
+            TargetId=story.account,
+        )
+        trail.append(event["detail"])
+    center.behaviour.looks_in_progress = 2
+    story.world.extension.trail = trail
+    return center.do("DeletePermissionSet", PermissionSetArn=arn)
+
+
+def people_with_access(story: Story) -> tuple[str, str, FindingRecord]:
+    """A group that holds every set of the catalogue, and a person who held one: their ids."""
+    center = story.center
+    group, user = center.group("AWSControlTowerAdmins"), center.user("jane")
+    for name in CATALOGUE:
+        story.settled(story.check(name))
+        center.assigned(story.named(name), "GROUP", group, story.account)
+        story.settle(story.check(name))
+    removed = story.settled(center.assign_user(story.named("Developer"), user, story.account))
+    return group, user, removed
+
+
+def act_on_permission_sets(story: Story) -> Iterator[FindingRecord]:
+    """Each attribute put back where it is too much and where it is lacking; a set made anew."""
+    center, other = story.center, {"Name": "Other", "Path": "/"}
+    developer, billing = story.named("Developer"), story.named("Billing")
+    ours = {"Name": "Workloads", "Path": "/"}
+    reference = "CustomerManagedPolicyReference"
+    for operation, params in (
+        ("attach_managed_policy_to_permission_set", {"ManagedPolicyArn": BILLING}),
+        ("detach_managed_policy_from_permission_set", {"ManagedPolicyArn": READ_ONLY_ACCESS}),
+        ("attach_customer_managed_policy_reference_to_permission_set", {reference: other}),
+        ("detach_customer_managed_policy_reference_from_permission_set", {reference: ours}),
+        ("delete_permissions_boundary_from_permission_set", {}),
+        ("put_inline_policy_to_permission_set", {"InlinePolicy": json.dumps(NOTHING)}),
+    ):
+        edit(story, developer, operation, **params)
+    shop = [{"Key": "team", "Value": "shop"}]
+    center.admin.tag_resource(InstanceArn=center.instance, ResourceArn=developer, Tags=shop)
+    yield story.settled(
+        center.do("UpdatePermissionSet", PermissionSetArn=developer, SessionDuration="PT12H")
+    )
+
+    boundary = {"ManagedPolicyArn": READ_ONLY_ACCESS}
+    edit(story, billing, "put_permissions_boundary_to_permission_set", PermissionsBoundary=boundary)
+    gone = center.do("DeleteInlinePolicyFromPermissionSet", PermissionSetArn=billing)
+    yield story.settled(gone)
+
+    yield story.settled(delete(story, "Reader"))
+
+
 def operator(story: Story) -> None:
     """Every act; releases of every action and rung."""
     found = _unrecorded(story, story.contain_in_every_way)
+    found += _unrecorded(story, lambda: act_in_identity_center(story))
     _, spared = story.a_user()
     exempt = _unrecorded(story, lambda: story.contained(spared))
     asked: dict[str, dict[str, Any]] = {
@@ -245,7 +439,13 @@ def operator(story: Story) -> None:
     }
     assert {*asked, "release"} == set(operating.ACTS)
     for record in found:
+        if isinstance(record.action, RestorePermissionSet):
+            story.tag(record, late="yes")
         assert story.ask("release", finding=record.key, reason="agreed")["restored"]
+        while story.state_of(record) is State.RELEASING:
+            story.world.later(minutes=3)
+            story.ask("release", finding=record.key, reason="is it done?")
+        story.center.follow()
     for act, more in asked.items():
         story.ask(act, **more)
 
@@ -295,6 +495,7 @@ def _unrecorded[T](story: Story, acts: Callable[[], T]) -> T:
 
 STORIES: dict[str, Callable[[Story], None]] = {
     "IamGuard": guard,
+    "IdentityCenterGuard": identity_center_guard,
     "SettingsGuard": settings_guard,
     "Notifier": notifier,
     "Operator": operator,
@@ -303,14 +504,33 @@ STORIES: dict[str, Callable[[Story], None]] = {
 
 @contextmanager
 def a_story(*, in_hub: bool) -> Iterator[Story]:
-    with pytest.MonkeyPatch.context() as patch, a_world(patch) as world:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        a_world(patch) as world,
+        a_center(world, patch) as center,
+    ):
         plenty = {"window_minutes": 60, "organization": 500, "account": 500}
         chosen: dict[str, Any] = {"ceiling": "enforce", "budgets": plenty}
         if in_hub:
             chosen["act_in_management_account"] = HUB
-        world.settings(settings=chosen)
+        all_of_it = {"mode": "enforce", "existing": "enforce"}
+        world.settings(
+            settings=chosen,
+            rules={rule.id: all_of_it for rule in rules.every()},
+            permission_sets=CATALOGUE,
+        )
+        in_a_unit(world.member)
         with a_recorder(world, patch) as recorder:
-            yield Story(world, recorder, HUB if in_hub else world.member)
+            yield Story(world, recorder, HUB if in_hub else world.member, center)
+
+
+def in_a_unit(account: str) -> None:
+    """Moves the account from the root into an OU."""
+    client = boto3.client("organizations", region_name=REGION)
+    root = client.list_roots()["Roots"][0]["Id"]
+    unit = client.create_organizational_unit(ParentId=root, Name="Workloads")
+    to = unit["OrganizationalUnit"]["Id"]
+    client.move_account(AccountId=account, SourceParentId=root, DestinationParentId=to)
 
 
 @cache
@@ -347,6 +567,14 @@ def test_the_guard_reads_the_management_account_but_changes_nothing_unless_it_ma
     assert writes
 
 
+def test_identity_center_changes_no_access_to_the_management_account_unless_keyward_may() -> None:
+    calls = calls_of("IdentityCenterGuard", in_hub=True)
+    denied = {one for _, one in refused("IdentityCenterGuard", calls, acts=False)}
+    assert {one.action.removeprefix("iam:") for one in denied} == {
+        call for calls in REPLAYED.values() for call in calls
+    }
+
+
 def test_users_of_the_management_account_are_judged_without_a_right_to_change_them() -> None:
     with a_story(in_hub=False) as story:
         event = story.world.do("CreateUser", account=HUB, UserName="eve", Path="/people/")
@@ -363,11 +591,11 @@ def test_users_of_the_management_account_are_judged_without_a_right_to_change_th
 def test_the_member_role_is_assumed_as_its_trust_demands() -> None:
     roles = [
         (function, one)
-        for function in ACTING
+        for function in FUNCTIONS
         for _, one in calls_of(function, in_hub=False)
         if one.action == "sts:AssumeRole"
     ]
-    assert {function for function, _ in roles} == set(ACTING)
+    assert {function for function, _ in roles} == set(ENTERING)
     for function, one in roles:
         account = one.resource.split(":")[4]
         assert one.resource == f"arn:aws:iam::{account}:role/{MEMBER_ROLE}"
@@ -392,6 +620,7 @@ def is_trusted(
 
 def test_nobody_else_assumes_the_member_role() -> None:
     assert is_trusted("IamGuard")
+    assert not is_trusted("IdentityCenterGuard")
     assert not is_trusted("Notifier")
     assert not is_trusted("SettingsGuard")
     assert not is_trusted("IamGuard", external_id="keyward:444455556666")
@@ -421,6 +650,13 @@ def unused(role: list[Statement], asked: list[Asked]) -> set[tuple[str, str]]:
     }
 
 
+def is_for_lambda(function: str, action: str, resource: str) -> bool:
+    """Whether Lambda itself needs the right, to run the function."""
+    if action == "sqs:SendMessage":
+        return function in ENDING_IN_DEAD_LETTERS and resource.endswith("-dead-letters")
+    return action in FOR_LAMBDA and action.partition(":")[0] in FED_BY[function]
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_right_of_a_function_is_used(function: str) -> None:
     asked = [
@@ -432,8 +668,8 @@ def test_every_right_of_a_function_is_used(function: str) -> None:
     role = statements(function, HUB, acts=True)
     left = {
         action
-        for action, _ in unused(role, asked)
-        if not (action in FOR_LAMBDA and action.partition(":")[0] in FED_BY[function])
+        for action, resource in unused(role, asked)
+        if not is_for_lambda(function, action, resource)
     }
     assert left == set()
 
@@ -441,7 +677,7 @@ def test_every_right_of_a_function_is_used(function: str) -> None:
 def test_every_right_of_the_member_role_is_used_by_the_guard_or_the_operator() -> None:
     asked = [
         replace(one, resource=one.resource.replace(account, OTHER))
-        for function in ACTING
+        for function in ENTERING
         for account, one in calls_of(function, in_hub=False)
         if account != HUB
     ]
