@@ -1,23 +1,36 @@
 """A folder of settings beside Parameter Store: what it holds, and where the two differ.
 
-settings.json, rules/<rule id>.json and exemptions/<id>.json stand for /keyward/settings,
-/keyward/rules/<rule id> and /keyward/exemptions/<id>. Other files are no settings.
+settings.json, rules/<rule id>.json, exemptions/<id>.json and permission-sets/<name>.json stand for
+/keyward/settings, /keyward/rules/<rule id>, /keyward/exemptions/<id> and
+/keyward/permission-sets/<name>. Other files are no settings.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from keyward.compiling import EXEMPTIONS, RULES, SETTINGS, Parameter, compiled, exemption_id
+from keyward.compiling import (
+    EXEMPTIONS,
+    PERMISSION_SETS,
+    RULES,
+    SETTINGS,
+    Parameter,
+    compiled,
+    exemption_id,
+    of_aws,
+    part_of,
+    permission_set_name,
+)
 from keyward.errors import RequestError, SettingsError
 from keyward.exemptions import Exemption
-from keyward.gateways.ssm import ADVANCED_BYTES, STANDARD_BYTES
+from keyward.gateways.ssm import ADVANCED_BYTES
 from keyward.rule import InForce, in_force
 from keyward.rules import every
 from keyward.settings import PREFIX, read_json, validated
+from keyward_cli.parts import spread
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """A folder is compiled as of then, so that no exemption has ended: events bring their own time."""
@@ -56,15 +69,33 @@ def read_folder(folder: Path) -> dict[str, Parameter]:
     return parameters
 
 
-def problems(folder: Path, parameters: Mapping[str, Parameter]) -> list[str]:
+def problems(
+    folder: Path,
+    parameters: Mapping[str, Parameter],
+    *,
+    policy_exists: Callable[[str], bool] = of_aws,
+) -> list[str]:
     """Why settings of the folder would be refused, one line for each; names file and field."""
-    refused = compiled(parameters, previous=None, rules=every(), now=LONG_AGO).refused
+    parts = [name for name in parameters if part_of(name) is not None]
+    refused = compiled(
+        {name: it for name, it in parameters.items() if name not in parts},
+        previous=None,
+        rules=every(),
+        now=LONG_AGO,
+        policy_exists=policy_exists,
+    ).refused
     lines = [
         refusal.text.replace(refusal.parameter, str(file_of(folder, refusal.parameter)), 1)
         for refusal in refused
     ]
+    for name in parts:
+        whole = file_of(folder, PERMISSION_SETS + (part_of(name) or ("",))[0])
+        lines.append(
+            f"{file_of(folder, name)}: parts are for Parameter Store; expected inline_policy whole "
+            f"in {whole}: push puts it in parts"
+        )
     for name, parameter in parameters.items():
-        size = len(stored(parameter.value).encode())
+        size = max(len(text.encode()) for text in spread(name, parameter.value).values())
         if size > ADVANCED_BYTES:
             lines.append(
                 f"{file_of(folder, name)}: {size} bytes; Parameter Store takes {ADVANCED_BYTES}"
@@ -112,16 +143,6 @@ def changes(folder: Mapping[str, Parameter], store: Mapping[str, Parameter]) -> 
     return tuple(found)
 
 
-def stored(value: str) -> str:
-    """What is written to the store: as it stands, or without white space where that is too long."""
-    if len(value.encode()) <= STANDARD_BYTES:
-        return value
-    try:
-        return json.dumps(json.loads(value), separators=(",", ":"), ensure_ascii=False)
-    except ValueError:
-        return value
-
-
 def file_of(folder: Path, name: str) -> Path:
     """The file that stands for a parameter."""
     return folder / f"{name.removeprefix(PREFIX + '/')}.json"
@@ -133,6 +154,7 @@ def has_file(name: str) -> bool:
     return (
         name == SETTINGS
         or exemption_id(name) is not None
+        or permission_set_name(name) is not None
         or (rule != name and exemption_id(EXEMPTIONS + rule) is not None)
     )
 

@@ -2,16 +2,16 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from keyward.compiling import RULES, Parameter
+from keyward.compiling import RULES, Parameter, of_aws, permission_set_name
 from keyward.errors import RequestError, SettingsError
-from keyward.gateways.ssm import STANDARD_BYTES
+from keyward.gateways.ssm import ADVANCED_BYTES, STANDARD_BYTES, SsmGateway
 from keyward.settings import PREFIX
 from keyward_cli.folder import (
     Change,
@@ -22,8 +22,8 @@ from keyward_cli.folder import (
     lines,
     problems,
     read_folder,
-    stored,
 )
+from keyward_cli.parts import joined, spread, writes
 from keyward_cli.printing import complain, say, show_json
 
 DIFFERS = 3
@@ -34,20 +34,33 @@ settings_app = typer.Typer(
 )
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="settings.json, rules/*.json, exemptions/*.json.")
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        help="settings.json, rules/*.json, exemptions/*.json, permission-sets/*.json.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask before writing.")]
+Newer = Annotated[
+    bool,
+    typer.Option(
+        "--newer-policies",
+        help="Let AWS managed policies pass that this version doesn't know: AWS is asked later.",
+    ),
+]
 
 
 @settings_app.command(epilog="Example:\n\nkeyward settings validate settings")
-def validate(folder: Folder = Path("settings"), as_json: AsJson = False) -> None:
+def validate(
+    folder: Folder = Path("settings"), newer: Newer = False, as_json: AsJson = False
+) -> None:
     """Check a folder offline: each problem with file, field and what was expected.
 
     Exit status 1 when anything would be refused.
     """
     parameters = read_folder(folder)
-    found = problems(folder, parameters)
+    found = problems(folder, parameters, policy_exists=_judging(newer=newer))
     notes = _ended_notes(folder, parameters)
     if as_json:
         show_json({"files": len(parameters), "problems": found, "notes": notes})
@@ -67,7 +80,8 @@ def diff(
     context: typer.Context, folder: Folder = Path("settings"), as_json: AsJson = False
 ) -> None:
     """Show where a folder and Parameter Store differ. Exit status 3 when they do."""
-    found = changes(read_folder(folder), context.obj.ssm().parameters(PREFIX))
+    ours = read_folder(folder)
+    found = changes(ours, joined(context.obj.ssm().parameters(PREFIX), folder=ours))
     if as_json:
         show_json([{"parameter": change.name, "push": change.kind} for change in found])
     else:
@@ -80,12 +94,23 @@ def diff(
 
 
 @settings_app.command(epilog="Example:\n\nkeyward settings push settings")
-def push(
+def push(  # noqa: PLR0913, PLR0917 - each is an option
     context: typer.Context,
     folder: Folder = Path("settings"),
     prune: Annotated[
         bool, typer.Option("--prune", help="Delete parameters that the folder lacks.")
     ] = False,
+    advanced: Annotated[
+        bool,
+        typer.Option(
+            "--advanced",
+            help=(
+                "Put a long inline policy into parts only above 8 KB, into advanced parameters, "
+                "which cost money; otherwise above 4 KB."
+            ),
+        ),
+    ] = False,
+    newer: Newer = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -94,14 +119,16 @@ def push(
     A folder with anything invalid in it is not pushed at all. Nothing is deleted without --prune.
     """
     parameters = read_folder(folder)
-    if found := problems(folder, parameters):
+    if found := problems(folder, parameters, policy_exists=_judging(newer=newer)):
         more = f" (and {len(found) - 1} more: keyward settings validate)" if found[1:] else ""
         raise SettingsError(found[0] + more)
+    most_bytes = ADVANCED_BYTES if advanced else STANDARD_BYTES
     store = context.obj.ssm()
+    there = store.parameters(PREFIX)
     past = ended(parameters, datetime.now(UTC))
     plan = [
         change
-        for change in changes(parameters, store.parameters(PREFIX))
+        for change in changes(parameters, joined(there, folder=parameters))
         if (change.kind != "remove" or prune) and not (change.kind == "add" and change.name in past)
     ]
     if not as_json:
@@ -109,14 +136,11 @@ def push(
             say(note)
         for change in plan:
             _show_difference(change)
-            _show_weight(change)
+            _show_weight(change, most_bytes)
     if plan and not yes and not _agreed(f"Write {len(plan)} parameters?", as_json=as_json):
         raise typer.Abort
     for change in plan:
-        if change.folder is None:
-            store.delete(change.name)
-        else:
-            store.put(change.name, stored(change.folder), replace=change.store is not None)
+        _push(change, store, there, most_bytes)
     if as_json:
         show_json([{"parameter": change.name, "pushed": change.kind} for change in plan])
     elif plan:
@@ -137,7 +161,7 @@ def pull(
 ) -> None:
     """Write what differs from Parameter Store to a folder. Asks before a file is changed."""
     folder.mkdir(parents=True, exist_ok=True)
-    store = context.obj.ssm().parameters(PREFIX)
+    store = joined(context.obj.ssm().parameters(PREFIX))
     for name in [name for name in store if not has_file(name)]:
         complain(f"{name}: left out, since nothing reads it")
         del store[name]
@@ -170,6 +194,21 @@ def _agreed(question: str, *, as_json: bool) -> bool:
     return typer.confirm(question)
 
 
+def _push(
+    change: Change, store: SsmGateway, there: Mapping[str, Parameter], most_bytes: int
+) -> None:
+    what = writes(change.name, change.folder, there, most_bytes=most_bytes)
+    for name, text in what.puts.items():
+        store.put(name, text, replace=name in there)
+    for name in what.deletes:
+        store.delete(name)
+
+
+def _judging(*, newer: bool) -> Callable[[str], bool]:
+    """Which AWS managed policies pass."""
+    return (lambda _arn: True) if newer else of_aws
+
+
 def _ended_notes(folder: Path, parameters: Mapping[str, Parameter]) -> list[str]:
     return [
         f"{file_of(folder, name)}: has ended on {end.date()}; take it out"
@@ -186,13 +225,19 @@ def _show_difference(change: Change) -> None:
         say(f"  {line}", styles.get(line[:1], ""))
 
 
-def _show_weight(change: Change) -> None:
+def _show_weight(change: Change, most_bytes: int) -> None:
     """What somebody should know before agreeing."""
+    is_set = permission_set_name(change.name) is not None
     if change.folder is None:
+        if is_set:
+            say("  It leaves the catalogue: nothing keeps this permission set any more.", "yellow")
         return
     if change.name.startswith(RULES) and _mode(change.folder) == "enforce" != _mode(change.store):
         say("  This rule begins to enforce: it will act on what comes from then on.", "yellow")
-    if len(stored(change.folder).encode()) > STANDARD_BYTES:
+    parameters = spread(change.name, change.folder, most_bytes=most_bytes)
+    if len(parameters) > 1:
+        say(f"  A long inline policy: {len(parameters)} parameters.")
+    if any(len(text.encode()) > STANDARD_BYTES for text in parameters.values()):
         say(f"  Over {STANDARD_BYTES} bytes: an advanced parameter, which costs money.", "yellow")
 
 
