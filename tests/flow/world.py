@@ -346,7 +346,9 @@ def a_world(monkeypatch: Any) -> Iterator[World]:
 def _prepare(account: str) -> None:
     """AWSDenyAll exists in every account; moto loads AWS's own policies only all at once."""
     backend = iam_backends[account]["aws"]
-    for name in ("AWSDenyAll", "AWSCompromisedKeyQuarantineV3", "ReadOnlyAccess"):
+    everything = {"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource": "*"}
+    says = {"AdministratorAccess": [everything]}
+    for name in ("AWSDenyAll", "AWSCompromisedKeyQuarantineV3", "ReadOnlyAccess", *says):
         policy = AWSManagedPolicy.from_data(
             name,
             account,
@@ -354,7 +356,7 @@ def _prepare(account: str) -> None:
             {
                 "DefaultVersionId": "v1",
                 "Path": "/",
-                "Document": {"Version": "2012-10-17", "Statement": []},
+                "Document": {"Version": "2012-10-17", "Statement": says.get(name, [])},
                 "CreateDate": "2020-01-01T00:00:00+00:00",
                 "UpdateDate": "2020-01-01T00:00:00+00:00",
             },
