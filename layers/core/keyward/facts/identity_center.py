@@ -208,13 +208,13 @@ def _with_attributes(claim: PermissionSet, reach: "Reach") -> PermissionSet:
 
 
 def _managed(arns: Iterable[str], reach: "Reach") -> list[PolicyDocument]:
-    """What managed policies say; one that is gone says nothing."""
+    """What managed policies say. Of one that isn't found nobody can tell: its text is empty."""
     documents = []
     for arn in arns:
         try:
             documents.append(reach.hub_iam().managed_policy(arn))
         except NotFoundError:
-            continue
+            documents.append(PolicyDocument(name=arn.rpartition("/")[2], text="", arn=arn))
     return documents
 
 

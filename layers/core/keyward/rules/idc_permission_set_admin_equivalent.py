@@ -1,0 +1,227 @@
+"""A policy was put on a permission set that makes it as good as administrator.
+
+Why: whoever can make themselves administrator is one, however the permission set is called; and
+everybody whom it is assigned to, in every account, becomes one with it.
+
+Raised by: AttachManagedPolicyToPermissionSet, PutInlinePolicyToPermissionSet (PutPermissionsPolicy
+in an old console), AttachCustomerManagedPolicyReferenceToPermissionSet; the sweep. Regions:
+Identity Center's home region, in the management account and in that of the delegated administrator.
+All policies of the set are judged together, under its boundary: what the new one completes counts
+as its own, as does what it grants and another one grants as well. The finding names the policy, the
+way to more, and the statement. `reach` says which ways count.
+In mode enforce that policy, and no other, is taken off; then the accounts that have the set get it
+so. Where the set was assigned, sessions go on without the policy from then on.
+
+What is let be: the sets in `admin_sets`, Control Tower's own unless changed; and a policy that the
+catalogue names for that very set.
+
+A customer managed policy is told (`customer_severity`) and not taken off, unless the catalogue
+names it for that set: each account has its own under that name, and no other is read. Where the
+set's role lands, iam-admin-granted judges what it says there.
+
+Known gaps: names prove nothing: where Control Tower is not in use, take its sets out of
+`admin_sets`. A boundary that is a customer managed policy isn't read, and counts as none. Taking a
+boundary away is judged for sets of the catalogue alone (idc-boundary-missing). Where two policies
+complete each other, each counts as completing. What the sweep finds is told: which of the policies
+should go, people say. What AWS adds to a managed policy later is found by the sweep only. None of
+these events was seen: their parameters come from the API model, those of PutPermissionsPolicy from
+the console's requests.
+
+How to fix: take the policy off and provision the set. If the set is meant to be administrator, list
+the policy in the catalogue, or the set in `admin_sets`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from keyward.actions import Enforcement
+from keyward.drift import same_policy
+from keyward.findings import Reason, Severity
+from keyward.model import CustomerPolicy, Hint, PermissionSet, PolicyDocument
+from keyward.policy import Grant, Reach, analyse, contributes
+from keyward.policy.aws_managed import harmless
+from keyward.rule import Rule
+from keyward.settings import RuleSettings
+
+SHOWN = 10
+"""So many ways to more are listed."""
+
+type Policy = PolicyDocument | CustomerPolicy
+
+
+class Settings(RuleSettings):
+    """What counts, and which sets may be so."""
+
+    severity: Severity = Field(
+        default=Severity.CRITICAL, description="How soon somebody must look."
+    )
+    customer_severity: Severity = Field(
+        default=Severity.MEDIUM,
+        description="The same of a customer managed policy, of which the name alone is known.",
+    )
+    admin_sets: tuple[str, ...] = Field(
+        default=(
+            "AWSAdministratorAccess",
+            "AWSOrganizationsFullAccess",
+            "AWSPowerUserAccess",
+            "AWSServiceCatalogAdminFullAccess",
+        ),
+        max_length=50,
+        description="Names of permission sets that are meant to be administrators.",
+    )
+    reach: Literal["indirect", "escalation", "admin"] = Field(
+        default="escalation",
+        description=(
+            "From where on a policy counts: admin (everything on everything), escalation (can make "
+            "itself or others admin), indirect (can take over what happens to exist)."
+        ),
+    )
+
+
+def judge(permission_set: PermissionSet, hint: Hint, settings: Settings) -> Iterator[Reason]:
+    """Objects to the policy that was added, and in a sweep to each that reaches that far."""
+    if not permission_set.exists or permission_set.name in settings.admin_sets:
+        return
+    if permission_set.attributes is None:
+        yield from _suspicions(permission_set, hint)
+        return
+    for policy in _suspects(permission_set, hint):
+        if _is_listed(policy, permission_set):
+            continue
+        match policy:
+            case CustomerPolicy():
+                yield _unread(policy, permission_set, settings)
+            case PolicyDocument():
+                yield from _objections(policy, permission_set, settings)
+
+
+def _suspicions(permission_set: PermissionSet, hint: Hint) -> Iterator[Reason]:
+    """What the event alone can't rule out: not even all that an inline policy says is all."""
+    added = permission_set.added
+    if added is None:
+        if hint.origin == "sweep":
+            text = f"{permission_set.label} may be as good as administrator"
+            yield Reason(code="admin", text=text, maybe=True)
+    elif not _grants_nothing(added) and not _is_listed(added, permission_set):
+        text = f"{_called(added)} may make {permission_set.label} as good as administrator"
+        yield Reason(code=_code(added), text=text, maybe=True)
+
+
+def _grants_nothing(policy: Policy) -> bool:
+    match policy:
+        case CustomerPolicy():
+            return False
+        case PolicyDocument(arn=str() as arn):
+            return harmless(arn)
+        case PolicyDocument():
+            return not contributes(policy)
+
+
+def _suspects(permission_set: PermissionSet, hint: Hint) -> Iterable[Policy]:
+    if permission_set.added is not None:
+        return (permission_set.added,)
+    if hint.origin != "sweep" or permission_set.attributes is None:
+        return ()
+    return (*(permission_set.documents or ()), *permission_set.attributes.customer_policies)
+
+
+def _is_listed(policy: Policy, permission_set: PermissionSet) -> bool:
+    """Whether the catalogue names this policy for this set."""
+    wanted = permission_set.wanted
+    if wanted is None:
+        return False
+    match policy:
+        case CustomerPolicy():
+            return policy in wanted.customer_policies
+        case PolicyDocument(arn=str() as arn):
+            return arn in wanted.managed_policies
+        case PolicyDocument(text=text):
+            return wanted.inline_policy is not None and same_policy(text, wanted.inline_policy)
+
+
+def _unread(policy: CustomerPolicy, permission_set: PermissionSet, settings: Settings) -> Reason:
+    return Reason(
+        code=_code(policy),
+        text=(
+            f"{_called(policy)} is on {permission_set.label}: what it grants differs by account, "
+            f"and the catalogue doesn't name it"
+        ),
+        severity=settings.customer_severity,
+        report_only=True,
+    )
+
+
+def _objections(
+    policy: PolicyDocument, permission_set: PermissionSet, settings: Settings
+) -> Iterator[Reason]:
+    documents, boundary = permission_set.documents or (), permission_set.boundary_document
+    together = analyse(documents, boundary=boundary)
+    others = analyse((it for it in documents if it != policy), boundary=boundary)
+    least = Reach(settings.reach).rank
+    ways = {grant.path for grant in others.grants if grant.reach.rank >= least}
+    grants = [
+        grant
+        for grant in together.grants
+        if grant.reach.rank >= least and (policy.name in grant.policies or grant.path not in ways)
+    ]
+    on = f"{_called(policy)} on {permission_set.label}"
+    if grants:
+        yield Reason(
+            code=_code(policy),
+            text=f"{on}: {_line(grants[0])}",
+            details=_lines(grants),
+        )
+    elif policy.name in together.unreadable and not _grants_nothing(policy):
+        text = f"{on} says something that Keyward can't read: look by hand"
+        yield Reason(code=_code(policy), text=text, report_only=True)
+
+
+def _lines(grants: Sequence[Grant]) -> tuple[str, ...]:
+    """The ways to more, one in a line; who can do everything needs no other way."""
+    if grants[0].reach is Reach.ADMIN:
+        grants = [grant for grant in grants if grant.reach is Reach.ADMIN]
+    more = (f"and {len(grants) - SHOWN} ways more",) if len(grants) > SHOWN else ()
+    return (*(_line(grant) for grant in grants[:SHOWN]), *more)
+
+
+def _line(grant: Grant) -> str:
+    return f"{grant.text} ({grant.path}; {', '.join(grant.statements)})"
+
+
+def _called(policy: Policy) -> str:
+    match policy:
+        case CustomerPolicy():
+            return f"customer managed policy {policy.path}{policy.name}"
+        case PolicyDocument(arn=str()):
+            return f"policy {policy.name}"
+        case PolicyDocument():
+            return policy.name
+
+
+def _code(policy: Policy) -> str:
+    match policy:
+        case CustomerPolicy():
+            return f"admin:{policy.path}{policy.name}"
+        case PolicyDocument():
+            return f"admin:{policy.arn or policy.name}"
+
+
+RULE = Rule(
+    id="idc-permission-set-admin-equivalent",
+    triggers={
+        "sso.amazonaws.com": (
+            "AttachManagedPolicyToPermissionSet",
+            "AttachCustomerManagedPolicyReferenceToPermissionSet",
+            "PutInlinePolicyToPermissionSet",
+            "PutPermissionsPolicy",
+        )
+    },
+    judges=PermissionSet,
+    settings=Settings,
+    enforcement=Enforcement.DETACH_POLICY,
+    judge=judge,
+    fix="Take the policy off and provision the set; or list it in the catalogue if it is meant.",
+    needs="state",
+)
