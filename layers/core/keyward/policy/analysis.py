@@ -35,7 +35,7 @@ from keyward.policy.paths import (
     ENOUGH,
     ON_OTHERS,
     PATHS,
-    SOME_POLICIES,
+    PERHAPS_ENOUGH,
     UNHEARD_OF,
     Kind,
     Need,
@@ -337,10 +337,8 @@ def _requests(need: Need) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
     if need.action not in ENOUGH:
         return (always,), ()
     key, values = ENOUGH[need.action]
-    return (
-        tuple({**always, key: it} for it in values),
-        tuple({**always, key: it} for it in SOME_POLICIES.get(key, ())),
-    )
+    perhaps = ({**always, key: PERHAPS_ENOUGH[key]},) if key in PERHAPS_ENOUGH else ()
+    return tuple({**always, key: it} for it in values), perhaps
 
 
 def _lets(limit: _Allow, request: Request) -> bool:

@@ -53,7 +53,7 @@ AWS-SSM-Automation-DiagnosisBucketPolicy
 !AWS-SSM-RemediationAutomation-ExecutionRolePolicy
 !AWS-SSM-RemediationAutomation-OperationalAccountAdministrationRolePolicy
 AWSAccountActivityAccess
-AWSAccountManagementFullAccess
+!AWSAccountManagementFullAccess
 AWSAccountManagementReadOnlyAccess
 AWSAccountSettingsManagementRole
 AWSAccountUsageReportAccess
@@ -1378,7 +1378,7 @@ job-function/AmazonODBExadataVmClusterAdmin
 job-function/AmazonODBExascaleStorageVaultAdmin
 job-function/AmazonODBExascaleVmClusterAdmin
 job-function/AmazonODBNetworkAdmin
-job-function/Billing
+!job-function/Billing
 !job-function/DataScientist
 !job-function/DatabaseAdministrator
 !job-function/NetworkAdministrator

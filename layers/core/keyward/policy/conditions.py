@@ -35,11 +35,14 @@ ROOT_TASK = "sts:taskpolicyarn"
 
 
 class Value(Enum):
-    """What a request's key holds, where that is no text."""
+    """What a request's key holds, where that is no text.
+
+    ANOTHER_POLICY is the ARN of some managed policy that may lead to more.
+    """
 
     ABSENT = "absent"
     UNKNOWN = "unknown"
-    CUSTOMER_POLICY = "customer-policy"
+    ANOTHER_POLICY = "another-policy"
 
 
 type Request = Mapping[str, str | Value]
@@ -47,7 +50,6 @@ type Request = Mapping[str, str | Value]
 
 _ALWAYS: Request = {"aws:ismcpserviceaction": "false", "iam:roletemplatearn": Value.ABSENT}
 _UNDERSTOOD = frozenset({PASSED_TO, BOUNDARY, POLICY_ARN, POLICY_TYPE, DELEGATED, ROOT_TASK})
-_AWS_MANAGED = ":iam::aws:policy/"
 
 
 def holds(statement: Statement, request: Request) -> bool | None:
@@ -78,16 +80,21 @@ def _holds(test: Test, request: Request) -> bool | None:
         none_needed = quantifier == "forallvalues" or operator.endswith("ifexists")
         return none_needed or (negated and quantifier != "foranyvalue")
     if isinstance(actual, Value):
-        answer = _lets_customer_policies_through(test.values)
+        answer = _lets_another_policy_through(test.values)
         return answer if answer is None else answer != negated
     return any(same(it, actual) for it in test.values) != negated
 
 
-def _lets_customer_policies_through(values: tuple[str, ...]) -> bool | None:
-    """Whether the values match customer managed policies: all (True), none (False), or some."""
+def _lets_another_policy_through(values: tuple[str, ...]) -> bool | None:
+    """Whether the values match policies that may lead to more: all (True), none (False), or some.
+
+    Only those of AWS that are known to lead nowhere do not, named in full.
+    """
+    from keyward.policy.aws_managed import harmless  # noqa: PLC0415 - a large table, seldom needed
+
     if "*" in values:
         return True
-    return False if all(_AWS_MANAGED in it for it in values) else None
+    return False if all(harmless(it) for it in values) else None
 
 
 def _equals(value: str, actual: str) -> bool:

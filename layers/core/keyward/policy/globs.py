@@ -48,10 +48,7 @@ def meet(one: str, other: str) -> str | None:
     Not every such text matches it: of several ways to satisfy both, it takes one.
     """
     if "*" not in one or "*" not in other:
-        exact, loose = (one, other) if "*" not in one else (other, one)
-        if "*" not in loose:
-            return _overlay(one, other) if len(one) == len(other) else None
-        return exact if matches(loose, concrete(exact)) else None
+        return _fit(one, other) if "*" not in one else _fit(other, one)
     head, _, one_rest = one.partition("*")
     other_head, _, other_rest = other.partition("*")
     *one_middle, tail = one_rest.split("*")
@@ -61,6 +58,31 @@ def meet(one: str, other: str) -> str | None:
     if begin is None or end is None:
         return None
     return "*".join([begin, *one_middle, *other_middle, end[::-1]])
+
+
+def _fit(exact: str, pattern: str) -> str | None:
+    """The first, which has no `*`, as far as it must be written out for the other to match."""
+    head, star, rest = pattern.partition("*")
+    if not star:
+        return _overlay(exact, head) if len(exact) == len(head) else None
+    *middle, tail = rest.split("*")
+    end = len(exact) - len(tail)
+    begin = _overlay(exact[: len(head)], head)
+    finish = _overlay(exact[end:], tail) if end >= len(head) else None
+    if begin is None or finish is None or len(begin) != len(head) or len(finish) != len(tail):
+        return None
+    fitted, position = begin, len(head)
+    for piece in middle:
+        found = (
+            (it, _overlay(exact[it : it + len(piece)], piece))
+            for it in range(position, end - len(piece) + 1)
+        )
+        place, text = next(((it, text) for it, text in found if text is not None), (-1, ""))
+        if place < 0:
+            return None
+        fitted += exact[position:place] + text
+        position = place + len(piece)
+    return fitted + exact[position:end] + finish
 
 
 def _overlay(one: str, other: str) -> str | None:

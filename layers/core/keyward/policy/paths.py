@@ -150,6 +150,7 @@ _KINDS: Mapping[str, Kind] = {
     "iam:UpdateLoginProfile": USER,
     "iam:DeleteUserPermissionsBoundary": USER,
     "iam:PutUserPermissionsBoundary": USER,
+    "iam:CreateGroup": GROUP,
     "iam:AttachGroupPolicy": GROUP,
     "iam:PutGroupPolicy": GROUP,
     "iam:AddUserToGroup": GROUP,
@@ -219,16 +220,8 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_root-user-privileged
 Source: https://docs.aws.amazon.com/organizations/latest/userguide/orgs_integrate_services_list.html
 """
 
-SOME_POLICIES: Mapping[str, tuple[str | Value, ...]] = {
-    POLICY_ARN: (
-        Value.CUSTOMER_POLICY,
-        "arn:aws:iam::aws:policy/AWSLambda_FullAccess",
-        "arn:aws:iam::aws:policy/AmazonECS_FullAccess",
-        "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess",
-        "arn:aws:iam::aws:policy/PowerUserAccess",
-    )
-}
-"""What may be enough, depending on what else there is: policies that lead to more themselves."""
+PERHAPS_ENOUGH: Mapping[str, Value] = {POLICY_ARN: Value.ANOTHER_POLICY}
+"""What may be enough, depending on what it is, where nothing that is enough is let through."""
 
 ON_OTHERS = frozenset({"iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:UpdateLoginProfile"})
 """The calls that lead to more only where they are about somebody else than the caller."""
@@ -324,7 +317,6 @@ _CORE_OF_IAM = (
     "iam:CreatePolicyVersion",
     "iam:AttachUserPolicy",
     "iam:PassRole",
-    "iam:CreateRole",
     "iam:AttachRolePolicy",
     "iam:PutRolePolicy",
     "iam:UpdateAssumeRolePolicy",
@@ -451,6 +443,17 @@ _IAM = (
         source="https://github.com/nccgroup/PMapper",
     ),
     Path(
+        id="new-group",
+        text="Can make a group, give it any policy and join it",
+        ways=_ways(
+            "iam:CreateGroup iam:AttachGroupPolicy iam:AddUserToGroup",
+            "iam:CreateGroup iam:PutGroupPolicy iam:AddUserToGroup",
+        ),
+        reach=Reach.ESCALATION,
+        narrow=Reach.ESCALATION,
+        source=f"{_PATHFINDING}iam-013",
+    ),
+    Path(
         id="new-user",
         text="Can make a user, give it any policy and take its credentials",
         ways=_ways(
@@ -519,10 +522,9 @@ _IAM = (
     ),
     Path(
         id="assume-role",
-        text="Can assume whatever role trusts its account",
+        text="Can assume roles that trust its account",
         ways=_ways("sts:AssumeRole"),
         reach=Reach.INDIRECT,
-        narrow=Reach.NONE,
         source=f"{_PATHFINDING}sts-001",
     ),
     Path(
@@ -796,7 +798,7 @@ _PASS_ROLE = (
     Path(
         id="pass-role-app-runner",
         text="Can run its code as a role, in an App Runner service",
-        ways=_passing("tasks.apprunner build.apprunner", "apprunner:CreateService"),
+        ways=_passing("apprunner tasks.apprunner", "apprunner:CreateService"),
         reach=Reach.ESCALATION,
         source=f"{_PATHFINDING}apprunner-001",
     ),
@@ -901,6 +903,33 @@ _PASS_ROLE = (
         ),
         reach=Reach.ESCALATION,
         source=f"{_REFERENCE}list_awsconfig.html",
+    ),
+    Path(
+        id="pass-role-service-catalog",
+        text="Can have Service Catalog make anything as a role, by a product of its own",
+        ways=_passing(
+            "servicecatalog",
+            "servicecatalog:CreateProduct servicecatalog:CreateConstraint "
+            "servicecatalog:ProvisionProduct",
+        ),
+        reach=Reach.ESCALATION,
+        source="https://docs.aws.amazon.com/servicecatalog/latest/adminguide/constraints-launch.html",
+    ),
+    Path(
+        id="pass-role-budgets",
+        text="Can have a budget attach any policy as a role",
+        ways=_passing("budgets", "budgets:CreateBudgetAction budgets:ExecuteBudgetAction"),
+        reach=Reach.ESCALATION,
+        source="https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-controls.html",
+    ),
+    Path(
+        id="pass-role-codecatalyst",
+        text="Can run its code as a role, in a workflow of CodeCatalyst",
+        ways=_passing(
+            "codecatalyst codecatalyst-runner", "codecatalyst:AssociateIamRoleToConnection"
+        ),
+        reach=Reach.ESCALATION,
+        source=f"{_REFERENCE}list_amazoncodecatalyst.html",
     ),
     Path(
         id="pass-role-fis",
@@ -1036,7 +1065,7 @@ _PASS_ROLE = (
         ways=_passing(
             "rolesanywhere", "rolesanywhere:CreateProfile rolesanywhere:CreateTrustAnchor"
         ),
-        reach=Reach.INDIRECT,
+        reach=Reach.ESCALATION,
         source=f"{_REFERENCE}list_awsidentityandaccessmanagementrolesanywhere.html",
     ),
     Path(
@@ -1288,16 +1317,9 @@ _ORGANIZATION = (
     Path(
         id="assign-permission-set",
         text="Can assign itself a permission set, in any account of the organization",
-        ways=_ways("sso:CreateAccountAssignment"),
+        ways=_ways("sso:CreateAccountAssignment", "sso:AssociateProfile"),
         reach=Reach.ESCALATION,
         if_sweeping=Reach.INDIRECT,
-        source=_IDENTITY_CENTER,
-    ),
-    Path(
-        id="associate-profile",
-        text="Can assign itself what Identity Center offers, by an old call of its console",
-        ways=_ways("sso:AssociateProfile"),
-        reach=Reach.INDIRECT,
         source=_IDENTITY_CENTER,
     ),
     Path(
@@ -1411,6 +1433,13 @@ _ORGANIZATION = (
         reach=Reach.ESCALATION,
         if_sweeping=Reach.INDIRECT,
         source=_ORGANIZATIONS,
+    ),
+    Path(
+        id="root-address",
+        text="Can change the address of a member account's root user, and so its password",
+        ways=_ways("account:StartPrimaryEmailUpdate account:AcceptPrimaryEmailUpdate"),
+        reach=Reach.INDIRECT,
+        source="https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-update-root-user-email.html",
     ),
     Path(
         id="delegated-administrator",
