@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from keyward import drift
 from keyward.catalogue import (
@@ -18,8 +20,9 @@ from keyward.catalogue import (
     entry_of,
 )
 from keyward.errors import SettingsError
-from keyward.model import Boundary, CustomerPolicy, PermissionSetAttributes
-from keyward.settings import validated
+from keyward.model import Boundary, CustomerPolicy, PermissionSetAttributes, PolicyDocument
+from keyward.policy import Reach, analyse
+from keyward.settings import read_json, validated
 
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 STATEMENT: dict[str, Any] = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}
@@ -256,3 +259,65 @@ def test_an_inline_policy_that_is_no_object_stays_text_and_is_refused() -> None:
     assert entry["inline_policy"] == "[]"
     with pytest.raises(SettingsError, match="field inline_policy"):
         validated("x", CatalogueEntry, entry)
+
+
+# The sample catalogue
+
+SAMPLES = {
+    file.stem: read_json(file.stem, file.read_text())
+    for file in (Path(__file__).parents[2] / "settings" / "permission-sets").glob("*.json")
+}
+
+
+def documents(entry: CatalogueEntry) -> list[PolicyDocument]:
+    """All that the set of an entry grants, with AWS's policies as moto has them."""
+    policies = json.loads(aws_managed_policies_data)
+    found = [
+        PolicyDocument(name=name, text=json.dumps(policies[name]["Document"]))
+        for name in (arn.rpartition("/")[2] for arn in entry.managed_policies)
+    ]
+    text = entry.attributes().inline_policy
+    return found if text is None else [*found, PolicyDocument(name="inline", text=text)]
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "reach"),
+    [
+        ("Administrator", 1, Reach.ADMIN),
+        ("PowerUser", 4, Reach.INDIRECT),
+        ("Developer", 4, Reach.INDIRECT),
+        ("ReadOnly", 8, Reach.NONE),
+        ("SecurityAudit", 8, Reach.NONE),
+        ("Billing", 8, Reach.NONE),
+    ],
+)
+def test_a_sample_grants_no_more_and_no_longer_than_its_name_says(
+    name: str, hours: int, reach: Reach
+) -> None:
+    entry = validated(name, CatalogueEntry, SAMPLES[name])
+    analysis = analyse(documents(entry))
+    assert (analysis.reach, analysis.unreadable) == (reach, ())
+    assert entry.session_hours == hours
+    assert entry.description
+    assert entry.group
+
+
+def test_the_samples_are_six_with_a_group_each() -> None:
+    assert len(SAMPLES) == 6
+    assert len({str(sample["group"]).casefold() for sample in SAMPLES.values()}) == 6
+
+
+def test_the_sample_developer_reaches_nothing_that_decides_on_access() -> None:
+    """What PowerUserAccess leaves open in the management account, the inline policy closes."""
+    power_user, developer = (
+        {grant.path for grant in analyse(documents(an_entry(**SAMPLES[name]))).grants}
+        for name in ("PowerUser", "Developer")
+    )
+    assert developer < power_user
+    assert power_user - developer >= {
+        "assign-permission-set",
+        "permission-set-policy",
+        "group-membership",
+        "account-access-entitlement",
+        "assume-root",
+    }
