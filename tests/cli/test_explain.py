@@ -71,6 +71,16 @@ def test_a_rule_that_needs_more_than_the_event_says_so(cli: Cli) -> None:
     assert needs["iam-access-key-created"] is None
 
 
+def test_what_an_event_alone_cannot_tell_needs_the_state_whatever_its_rule_says(cli: Cli) -> None:
+    needs = {
+        name: cli.lines("explain", SAMPLES / "idc-assignment-to-user" / f"violating-{name}.json")[
+            0
+        ]["findings"][0].get("needs")
+        for name in ("user", "associate-profile")
+    }
+    assert needs == {"user": None, "associate-profile": "state"}
+
+
 def test_every_sample_is_judged(cli: Cli) -> None:
     files = sorted(SAMPLES.glob("*/*.json"))
     result = cli("explain", *files, "--json")
@@ -268,6 +278,19 @@ def test_a_rule_that_is_off_finds_nothing(cli: Cli, tmp_path: Path) -> None:
     folder = folder_of(tmp_path, {"rules/iam-access-key-created.json": {"mode": "off"}})
     (answer,) = cli.lines("explain", SAMPLES / SAMPLE, "--settings", folder)
     assert (answer["findings"], answer["handled_by"]) == ([], "iam_guard")
+
+
+def test_permission_sets_are_judged_by_the_catalogue_of_the_settings(
+    cli: Cli, tmp_path: Path
+) -> None:
+    developer = {"description": "Builds and runs things", "session_hours": 4}
+    folder = folder_of(tmp_path, {"permission-sets/Developer.json": developer})
+    sample = SAMPLES / "idc-permission-set-drift/violating-updated.json"
+    (without,) = cli.lines("explain", sample)
+    assert without["findings"] == []
+    (answer,) = cli.lines("explain", sample, "--settings", folder)
+    (finding,) = answer["findings"]
+    assert (finding["rule"], finding["needs"]) == ("idc-permission-set-drift", "state")
 
 
 @pytest.mark.parametrize(
