@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from keyward.catalogue import CatalogueEntry
 from keyward.exemptions import Exemption
 from keyward.rule import AnyRule
 from keyward.rules import every, guard_of
@@ -63,6 +64,7 @@ names that aren't listed here are refused. The folder `settings/` is a commented
 | `/keyward/settings` | `settings.json` | what holds for all rules |
 | `/keyward/rules/<rule id>` | `rules/<rule id>.json` | mode, severity and own settings of a rule |
 | `/keyward/exemptions/<id>` | `exemptions/<id>.json` | who is exempt from which rules, until when |
+| `/keyward/permission-sets/<name>` | `permission-sets/<name>.json` | a permission set, as wanted |
 
 ```
 keyward settings validate settings    # offline; names file, field and what was expected
@@ -76,7 +78,7 @@ What is valid is in force within a minute. What isn't:
 - A parameter with anything wrong in it is refused as a whole and told, with its name, version,
   field and what was expected. The value that was accepted before it stays in force; where there was
   none, the default, which only reports.
-- A parameter that is deleted falls back to its default.
+- A parameter that is deleted falls back to its default; a permission set leaves the catalogue.
 - An unknown rule id, in a name or in an exemption, and a name that nothing reads are refused.
 - A rule begins to enforce when its `mode` and the `ceiling` both are `enforce`. What came to be
   before that moment is reported, never acted on. A pause doesn't move that moment; leaving
@@ -86,7 +88,10 @@ What is valid is in force within a minute. What isn't:
 - An exemption ends by itself. To end one early, delete it or write an `until` that has passed. A
   new one that has ended already is refused, since it would never have held. Its id is made of
   lower-case letters, digits and single hyphens, at most 64 characters.
-- A parameter holds 4 KB, or 8 KB as an advanced one; `push` chooses.
+- A parameter holds 4 KB, or 8 KB as an advanced one; `push` chooses. A permission set with a long
+  inline policy spans parameters: [catalogue.md](catalogue.md).
+- A permission set is refused, too, where it names a managed policy that AWS doesn't have, and where
+  its name is another's but for upper and lower case.
 """
 
 
@@ -101,6 +106,7 @@ def pages() -> dict[Path, str]:
     models: dict[str, type[BaseModel]] = {
         "settings": GlobalSettings,
         "exemption": Exemption,
+        "permission-set": CatalogueEntry,
         **{f"rule-{rule.id}": rule.settings for rule in rules},
     }
     return {
@@ -172,6 +178,7 @@ def _settings_page(rules: tuple[AnyRule, ...]) -> str:
         ("/keyward/settings", GlobalSettings),
         ("/keyward/rules/&lt;rule id&gt;", RuleSettings),
         ("/keyward/exemptions/&lt;id&gt;", Exemption),
+        ("/keyward/permission-sets/&lt;name&gt;", CatalogueEntry),
     ):
         lines += [f"## {title}", "", *_table(model), ""]
         for part in _parts(model):
@@ -203,7 +210,8 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
         if name in schema.get("required", ()):
             shown = "(must be given)"
         else:
-            shown = "its defaults" if isinstance(default, dict) else f"`{json.dumps(default)}`"
+            is_part = isinstance(default, dict) and default
+            shown = "its defaults" if is_part else f"`{json.dumps(default)}`"
         yield (
             f"| `{name}` | {_cell(_expected(field, schema.get('$defs', {})))} | {_cell(shown)} "
             f"| {_cell(field.get('description', ''))} |"

@@ -149,9 +149,11 @@ def test_every_rule_is_documented() -> None:
 
 @pytest.mark.parametrize("file", sorted(SETTINGS.rglob("*.json")), ids=lambda file: file.stem)
 def test_the_schemas_take_the_sample_settings_with_comments(file: Path) -> None:
-    name = {"rules": f"rule-{file.stem}", "exemptions": "exemption"}.get(
-        file.parent.name, file.stem
-    )
+    name = {
+        "rules": f"rule-{file.stem}",
+        "exemptions": "exemption",
+        "permission-sets": "permission-set",
+    }.get(file.parent.name, file.stem)
     schema = json.loads((docs.DOCS / "schemas" / f"{name}.json").read_text())
     jsonschema.validate(json.loads(file.read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):

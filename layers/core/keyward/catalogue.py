@@ -164,7 +164,7 @@ class CatalogueEntry(Setting):
         description="Where the console opens.",
     )
     tags: dict[TagKey, TagValue] = Field(
-        default_factory=dict,
+        default={},
         max_length=MAX_TAGS,
         description="Tags that it must have; others may stand.",
     )
