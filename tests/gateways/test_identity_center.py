@@ -492,6 +492,15 @@ def test_a_conflict_that_attached_nothing_is_retryable(
     assert (error.code, error.retryable) == ("ConflictException", True)
 
 
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
+def test_a_refusal_to_attach_costs_no_further_call(directory: Directory, code: str) -> None:
+    arn = directory.full()
+    directory.behaviour.refuse("AttachManagedPolicyToPermissionSet", code)
+    directory.log.clear()
+    assert refusal(lambda: directory.gateway.attach_policy(arn, READ_ONLY)).code == code
+    assert directory.calls == ["AttachManagedPolicyToPermissionSet"]
+
+
 def test_a_policy_that_does_not_exist_is_no_set_that_is_gone(directory: Directory) -> None:
     arn = directory.empty()
     for call in (
