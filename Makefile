@@ -38,6 +38,7 @@ check: $(DEVELOPMENT)  ## format, lint, types, imports, templates, generated pag
 	.venv/bin/lint-imports
 	.venv/bin/cfn-lint template.yaml member/template.yaml
 	.venv/bin/python -m keyward_cli.docs --check
+	.venv/bin/python -m local.managed_policies --check
 
 .PHONY: build
 build: $(DEVELOPMENT)  ## build the functions and layers
@@ -48,8 +49,9 @@ deploy: build  ## deploy the hub into the account of your credentials
 	$(WITH_SAM) .venv/bin/sam deploy --guided
 
 .PHONY: docs
-docs: $(DEVELOPMENT)  ## write the generated pages and schemas again
+docs: $(DEVELOPMENT)  ## write the generated pages, schemas and tables again
 	.venv/bin/python -m keyward_cli.docs
+	.venv/bin/python -m local.managed_policies
 
 .PHONY: lock
 lock: $(UV_INSTALLED)  ## compile requirements/*.in again, to the newest that fits
