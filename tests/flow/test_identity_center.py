@@ -306,7 +306,7 @@ def test_a_console_save_is_one_finding_with_all_differences(center: Center) -> N
         center.do(
             "AttachManagedPolicyToPermissionSet",
             PermissionSetArn=arn,
-            ManagedPolicyArn="arn:aws:iam::aws:policy/job-function/Billing",
+            ManagedPolicyArn=POWER_USER_ACCESS,
             at=saved,
         ),
         center.do(
@@ -326,7 +326,7 @@ def test_a_console_save_is_one_finding_with_all_differences(center: Center) -> N
     assert set(record.details) == {
         "- description: Mine",
         "+ description: Builds and runs things",
-        "- managed policy: arn:aws:iam::aws:policy/job-function/Billing",
+        f"- managed policy: {POWER_USER_ACCESS}",
         f"+ managed policy: {READ_ONLY_ACCESS}",
     }
     assert center.policies(arn) == {READ_ONLY_ACCESS}

@@ -46,32 +46,13 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
     suspected = judge(rules, claimed, hint=hint, settings=settings)
     if not suspected:
         return
-    if (seconds := _too_early_by(hint, suspected, rules, now)) > 0:
+    ready, seconds = _ready(rules, suspected, hint, now)
+    at_once = [finding for finding in suspected if finding.rule in {rule.id for rule in ready}]
+    if at_once:
+        case = _Case(hint=hint, rules=ready, settings=settings, services=services, now=now)
+        seconds = case.take(at_once) or seconds
+    if seconds:
         services.center_queue.send(body, delay_seconds=seconds)
-        return
-    if not services.is_member(hint.account, now):
-        _tell_of_stranger(hint, services, now)
-        return
-    case = _Case(hint=hint, rules=rules, settings=settings, services=services, now=now)
-    try:
-        confirmed, unconfirmed, exempt = case.confirm(suspected)
-    except GatewayError as error:
-        if error.retryable:
-            if error.code in STALE_CREDENTIALS:
-                services.forget(hint.account)
-            if error.code not in SOON or now - hint.time > converging.PATIENCE:
-                raise
-            services.center_queue.send(body, delay_seconds=SOON_SECONDS)
-            return
-        services.forget(hint.account)
-        confirmed, unconfirmed, exempt = case.cannot_look(suspected, error), [], []
-    case.each(
-        (
-            *((case.act, planned) for planned in case.plan(confirmed)),
-            *((case.settle, planned) for planned in case.plan(unconfirmed)),
-            *((case.note, planned) for planned in exempt),
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +64,34 @@ class _Case:
     settings: InForce
     services: Services
     now: datetime
+
+    def take(self, suspected: list[Finding]) -> int:
+        """Confirms what is suspected, and does all that follows.
+
+        Returns after how many seconds the event has to come again, 0 where it needn't. Raises
+        GatewayError(retryable), after everything else was done.
+        """
+        if not self.services.is_member(self.hint.account, self.now):
+            _tell_of_stranger(self.hint, self.services, self.now)
+            return 0
+        try:
+            confirmed, unconfirmed, exempt = self.confirm(suspected)
+        except GatewayError as error:
+            if error.code in SOON and self.now - self.hint.time <= converging.PATIENCE:
+                return SOON_SECONDS
+            if not error.retryable or error.code in STALE_CREDENTIALS:
+                self.services.forget(self.hint.account)
+            if error.retryable:
+                raise
+            confirmed, unconfirmed, exempt = self.cannot_look(suspected, error), [], []
+        self.each(
+            (
+                *((self.act, planned) for planned in self.plan(confirmed)),
+                *((self.settle, planned) for planned in self.plan_to_settle(unconfirmed)),
+                *((self.note, planned) for planned in exempt),
+            )
+        )
+        return 0
 
     def confirm(self, suspected: list[Finding]) -> tuple[list[Finding], list[Finding], list[Plan]]:
         """The findings that the present state bears out, those that it doesn't, the exempt ones.
@@ -114,6 +123,15 @@ class _Case:
             hub_account=self.services.environment.hub_account,
             now=self.now,
         )
+
+    def plan_to_settle(self, findings: list[Finding]) -> list[Plan]:
+        """One plan for each subject, but each of what only might have been for itself.
+
+        Of that, any may be on record, and none is news: folded, the gravest would hide the others.
+        """
+        certain = [finding for finding in findings if not finding.reason.maybe]
+        unsure = [finding for finding in findings if finding.reason.maybe]
+        return [*self.plan(certain), *(plan for finding in unsure for plan in self.plan([finding]))]
 
     def act(self, planned: Plan) -> None:
         """Records a confirmed finding and, where the plan says so, acts on it."""
@@ -352,17 +370,19 @@ def _take_back(
     services.ledger.finish(done, replacing=record)
 
 
-def _too_early_by(
-    hint: Hint, suspected: list[Finding], rules: Iterable[AnyRule], now: datetime
-) -> int:
-    """How long to wait, in seconds, so that a change that comes in several calls is complete.
+def _ready(
+    rules: Iterable[AnyRule], suspected: list[Finding], hint: Hint, now: datetime
+) -> tuple[tuple[AnyRule, ...], int]:
+    """The rules that look now; and after how many seconds the last one that suspects something can.
 
-    The least patient rule decides. What Keyward tells itself needs no waiting.
+    A change that comes in several calls is to be complete by then. What Keyward tells itself needs
+    no waiting.
     """
+    age = (now - hint.time).total_seconds() if hint.origin == "event" else math.inf
+    ready = tuple(rule for rule in rules if rule.patience_seconds <= age)
     patience = {rule.id: rule.patience_seconds for rule in rules}
-    least = min(patience[finding.rule] for finding in suspected)
-    age = (now - hint.time).total_seconds()
-    return max(math.ceil(least - age), 0) if hint.origin == "event" else 0
+    longest = max(patience[finding.rule] for finding in suspected)
+    return ready, max(math.ceil(longest - age), 0) if age < longest else 0
 
 
 def _before_containment(subject: Subject, before: Before) -> Before:
