@@ -347,8 +347,15 @@ def _prepare(account: str) -> None:
     """AWSDenyAll exists in every account; moto loads AWS's own policies only all at once."""
     backend = iam_backends[account]["aws"]
     everything = {"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource": "*"}
-    says = {"AdministratorAccess": [everything]}
-    for name in ("AWSDenyAll", "AWSCompromisedKeyQuarantineV3", "ReadOnlyAccess", *says):
+    little = everything | {"Sid": "Little", "Action": "s3:GetObject"}
+    says = {
+        "AWSDenyAll": [everything | {"Effect": "Deny"}],
+        "AWSCompromisedKeyQuarantineV3": [everything | {"Effect": "Deny", "Action": "iam:*"}],
+        "AdministratorAccess": [everything],
+        "PowerUserAccess": [little],
+        "ReadOnlyAccess": [little],
+    }
+    for name, statements in says.items():
         policy = AWSManagedPolicy.from_data(
             name,
             account,
@@ -356,7 +363,7 @@ def _prepare(account: str) -> None:
             {
                 "DefaultVersionId": "v1",
                 "Path": "/",
-                "Document": {"Version": "2012-10-17", "Statement": says.get(name, [])},
+                "Document": {"Version": "2012-10-17", "Statement": statements},
                 "CreateDate": "2020-01-01T00:00:00+00:00",
                 "UpdateDate": "2020-01-01T00:00:00+00:00",
             },
