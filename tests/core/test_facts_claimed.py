@@ -345,7 +345,7 @@ def test_a_failed_call_claims_nothing_even_without_parameters() -> None:
 
 def test_an_event_that_no_rule_knows_claims_nothing() -> None:
     assert claimed(a_hint("ListUsers")) == ()
-    assert claimed(a_hint("CreateUser", source="identitystore.amazonaws.com")) == ()
+    assert claimed(a_hint("ListUsers", source="identitystore.amazonaws.com")) == ()
 
 
 def test_a_change_of_keywards_own_is_claimed() -> None:
