@@ -50,7 +50,6 @@ class Bucket:
         # What was slept for has passed, however coarse the clock is.
         now = max(self._clock(), self._begins)
         if self._left == 0 or now - self._begins > GOOD_FOR:
-            self._left = 0
             self._begins, self._seen = self._ledger.lease_calls(
                 CALLS_AT_ONCE, per_second=self._calls_per_second(), seen=self._seen, now=now
             )
