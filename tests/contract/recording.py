@@ -216,11 +216,18 @@ def _of_identity_store(operation: str, params: dict[str, Any]) -> list[Asked]:
 
 
 def _of_iam(operation: str, params: dict[str, Any], account: str, world: World) -> Asked:
-    """Return what is asked for a call of IAM: about the user, with its path, or about the group."""
+    """Return what is asked for a call of IAM: about whom it names, with the path, or the policy."""
     action = f"iam:{operation}"
+    here = iam_backends[account]["aws"]
     if "GroupName" in params:
-        assert params["GroupName"] == GROUP.rpartition("/")[2]
-        return Asked(action, f"arn:aws:iam::{account}:{GROUP}")
+        name = params["GroupName"]
+        path = next((group.path for group in here.groups.values() if group.name == name), "/")
+        group = GROUP if name == GROUP.rpartition("/")[2] else f"group{path}{name}"
+        return Asked(action, f"arn:aws:iam::{account}:{group}")
+    if "RoleName" in params:
+        name = params["RoleName"]
+        path = next((role.path for role in here.roles.values() if role.name == name), "/")
+        return Asked(action, f"arn:aws:iam::{account}:role{path}{name}")
     if operation == "GetAccessKeyLastUsed":
         # About the key's owner, whoever that is: a call for a key names no user.
         # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
@@ -228,8 +235,7 @@ def _of_iam(operation: str, params: dict[str, Any], account: str, world: World) 
     if "UserName" not in params:
         return Asked(action, params.get("PolicyArn", "*"))
     name = params["UserName"]
-    users = iam_backends[account]["aws"].users
-    path = next((user.path for user in users.values() if user.name == name), "/")
+    path = next((user.path for user in here.users.values() if user.name == name), "/")
     boundary = params.get("PermissionsBoundary") or world.extension.boundaries.get((account, name))
     tags = params.get("TagKeys", [tag["Key"] for tag in params.get("Tags", [])])
     context = {

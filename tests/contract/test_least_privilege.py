@@ -22,7 +22,7 @@ from keyward.gateways.organization import MEMBER_ROLE
 from tests.contract.authorizing import Asked, Statement, allowed, like, trusted
 from tests.contract.recording import GROUP, ORGANIZATION, REPLAYED, Recorder, a_recorder
 from tests.contract.templates import ROOT, Stack, deployed
-from tests.flow.center import READ_ONLY_ACCESS, Center, a_center
+from tests.flow.center import ADMINISTRATOR_ACCESS, READ_ONLY_ACCESS, Center, a_center
 from tests.flow.test_quarantine import CERTIFICATE
 from tests.flow.world import HUB, REGION, World, a_world
 
@@ -117,7 +117,11 @@ class Story:
         return self.world.iam(self.account)
 
     def do(self, operation: str, **params: Any) -> dict[str, Any]:
-        return self.world.do(operation, account=self.account, **params)
+        return self.world.do(operation, account=self.account, at=self.world.now, **params)
+
+    def event(self, operation: str, *about: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """The event of a call that nobody made."""
+        return self.world.event(operation, *about, at=self.world.now, **more)
 
     def a_user(self) -> tuple[str, dict[str, Any]]:
         """A user below a path, with an active key: its name, and the event of its creation."""
@@ -263,9 +267,9 @@ def guard(story: Story) -> None:
     name, _ = story.a_user()
     leaked = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"
     story.contained(story.do("AttachUserPolicy", UserName=name, PolicyArn=leaked))
-    nothing = {"Effect": "Deny", "Action": "*", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [nothing]})
-    story.deliver(story.do("PutUserPolicy", UserName=name, PolicyName="x", PolicyDocument=document))
+    nothing = json.dumps(NOTHING)
+    story.deliver(story.do("PutUserPolicy", UserName=name, PolicyName="x", PolicyDocument=nothing))
+    grant_in_every_way(story)
 
     name, _ = story.a_user()
     gone = story.do("CreateAccessKey", UserName=name)
@@ -281,10 +285,10 @@ def guard(story: Story) -> None:
         "accountId": story.account,
     }
     key = {"AccessKey": {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "Status": "Active"}}
-    story.deliver(story.world.event("CreateAccessKey", {}, key, account=story.account, actor=root))
-    story.deliver(story.world.event("DeleteRole", {"RoleName": "keyward-member"}))
+    story.deliver(story.event("CreateAccessKey", {}, key, account=story.account, actor=root))
+    story.deliver(story.event("DeleteRole", {"RoleName": "keyward-member"}))
     stranger = "999988887777"
-    story.deliver(story.world.event("CreateUser", {"UserName": "eve"}, account=stranger))
+    story.deliver(story.event("CreateUser", {"UserName": "eve"}, account=stranger))
 
     story.fill()
     story.contained(story.a_user()[1])
@@ -293,10 +297,43 @@ def guard(story: Story) -> None:
     )
 
 
+def grant_in_every_way(story: Story) -> None:
+    """A user, a role and a group that become admin: by AWS's policy, by one of theirs, inline."""
+    iam = story.iam
+    everything = json.dumps(EVERYTHING)
+    name, _ = story.a_user()
+    inline = {"PolicyName": "all", "PolicyDocument": everything}
+    story.deliver(story.do("PutUserPolicy", UserName=name, **inline))
+
+    ours = iam.create_policy(PolicyName="deploy", Path="/ci/", PolicyDocument=json.dumps(NOTHING))
+    arn = ours["Policy"]["Arn"]
+    iam.create_role(RoleName="deployer", Path="/ci/", AssumeRolePolicyDocument=everything)
+    iam.attach_role_policy(RoleName="deployer", PolicyArn=arn)
+    iam.put_role_policy(RoleName="deployer", **inline)
+    story.deliver(story.do("AttachRolePolicy", RoleName="deployer", PolicyArn=ADMINISTRATOR_ACCESS))
+
+    iam.create_group(GroupName="operators", Path="/ci/")
+    iam.put_group_policy(GroupName="operators", **inline)
+    story.deliver(story.do("AttachGroupPolicy", GroupName="operators", PolicyArn=arn))
+
+    version = {"PolicyArn": arn, "PolicyDocument": everything, "SetAsDefault": True}
+    story.deliver(story.do("CreatePolicyVersion", **version))
+    granted = [one for one in story.world.findings() if one.rule == "iam-admin-granted"]
+    assert {one.subject: one.state for one in granted} == {
+        f"IAM user {name}": State.ACTED,
+        "IAM role deployer": State.OPEN,
+        "IAM group operators": State.OPEN,
+    }
+
+
 BILLING = "arn:aws:iam::aws:policy/job-function/Billing"
 NOTHING = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}],
+}
+EVERYTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
 }
 CATALOGUE: dict[str, dict[str, Any]] = {
     "Developer": {
@@ -411,6 +448,10 @@ def act_on_permission_sets(story: Story) -> Iterator[FindingRecord]:
     edit(story, billing, "put_permissions_boundary_to_permission_set", PermissionsBoundary=boundary)
     gone = center.do("DeleteInlinePolicyFromPermissionSet", PermissionSetArn=billing)
     yield story.settled(gone)
+
+    unlisted = {"PermissionSetArn": center.permission_set("Contractors", READ_ONLY_ACCESS)}
+    attached = {**unlisted, "ManagedPolicyArn": ADMINISTRATOR_ACCESS}
+    yield story.settled(center.do("AttachManagedPolicyToPermissionSet", None, **attached))
 
     yield story.settled(delete(story, "Reader"))
 
@@ -577,7 +618,9 @@ def test_identity_center_changes_no_access_to_the_management_account_unless_keyw
 
 def test_users_of_the_management_account_are_judged_without_a_right_to_change_them() -> None:
     with a_story(in_hub=False) as story:
-        event = story.world.do("CreateUser", account=HUB, UserName="eve", Path="/people/")
+        event = story.world.do(
+            "CreateUser", account=HUB, at=story.world.now, UserName="eve", Path="/people/"
+        )
         story.deliver(event)
         (record,) = story.world.findings()
         assert record.state is State.OPEN
