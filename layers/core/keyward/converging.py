@@ -342,11 +342,11 @@ def _made_like(
         center.remove_tags(arn, surplus)
     if not found and not surplus:
         return state
-    _apply(arn, found, wanted, center)
+    apply(arn, found, wanted, center)
     return state.model_copy(update={"requests": ()})
 
 
-def _apply(
+def apply(
     arn: str,
     found: Iterable[Difference],
     wanted: PermissionSetAttributes,

@@ -7,16 +7,16 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from keyward import planner, releasing, rules, settling
+from keyward import bootstrapping, planner, releasing, rules, settling
 from keyward.alerts import Alert
 from keyward.compiling import EXEMPTIONS, Parameter, compiled
 from keyward.errors import GatewayError, KeywardError, RequestError
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.observability import count, logger
 from keyward.services import Services
-from keyward.settings import Mode, RuleId
+from keyward.settings import Accepted, Mode, RuleId
 
 RELEASABLE = frozenset({State.ACTED, State.FAILED, State.ACTING, State.RELEASING, State.OPEN})
 
@@ -92,6 +92,24 @@ class ResumeRequest(Request):
     """Ends a pause."""
 
     reason: str = Field(min_length=3, max_length=500)
+
+
+class BootstrapRequest(Request):
+    """Makes what the catalogue has and Identity Center lacks, or says what that is.
+
+    It goes on `after` an item. `catalogue` is what the plan was made of, by its digest: of another
+    one nothing is made.
+    """
+
+    plan: bool = True
+    after: str | None = None
+    catalogue: str | None = None
+
+
+class PermissionSetsRequest(Request):
+    """Lists permission sets with their attributes, those that come `after` an ARN."""
+
+    after: str | None = None
 
 
 def answer(request: object, *, services: Services, now: datetime) -> dict[str, object]:
@@ -330,6 +348,44 @@ def _test_alert(request: Request, services: Services, now: datetime) -> dict[str
     }
 
 
+def _bootstrap(request: BootstrapRequest, services: Services, now: datetime) -> dict[str, object]:
+    accepted = services.ledger.accepted() or Accepted()
+    catalogue = bootstrapping.digest(accepted)
+    if not request.plan and request.catalogue != catalogue:
+        message = "the catalogue changed after it was planned: look at a new plan"
+        raise RequestError(message)
+    progress = bootstrapping.carry_on(
+        accepted, plan=request.plan, after=request.after, services=services, now=now
+    )
+    if made := [step for step in progress.steps if step.outcome is not None]:
+        services.ledger.notice(_notice_of_bootstrap(made, by=request.by, now=now))
+    return {"catalogue": catalogue, **_PROGRESS.dump_python(progress, mode="json")}
+
+
+def _notice_of_bootstrap(made: list[bootstrapping.Step], *, by: str, now: datetime) -> Notice:
+    lines = [f"{step.kind} {step.name}: {step.outcome}" for step in made]
+    failed = sum(step.failed for step in made)
+    return Notice(
+        kind="bootstrapped",
+        id=f"{now.timestamp():.0f}-{made[0].kind}-{made[0].name}",
+        title=f"Bootstrap of the catalogue: {len(made) - failed} made, {failed} failed",
+        text=f"Asked for by {by}. {'. '.join(lines)}.",
+        severity=Severity.MEDIUM if failed else Severity.LOW,
+        at=now,
+    )
+
+
+def _permission_sets(
+    request: PermissionSetsRequest, services: Services, now: datetime
+) -> dict[str, object]:
+    listed = bootstrapping.listed(after=request.after, services=services, now=now)
+    return dict(_LISTED.dump_python(listed, mode="json"))
+
+
+_PROGRESS = TypeAdapter(bootstrapping.Progress)
+_LISTED = TypeAdapter(bootstrapping.Listed)
+
+
 def _existing(key: str, services: Services) -> FindingRecord:
     record = services.ledger.finding(key)
     if record is None:
@@ -348,5 +404,7 @@ ACTS: dict[str, tuple[type[Request], Callable[..., dict[str, object]]]] = {
     "status": (Request, _status),
     "test-alert": (Request, _test_alert),
     "uninstall-plan": (Request, _uninstall_plan),
+    "bootstrap": (BootstrapRequest, _bootstrap),
+    "permission-sets": (PermissionSetsRequest, _permission_sets),
 }
 """What can be asked for: the request's model, and what answers it."""
