@@ -50,6 +50,12 @@ ELSEWHERE = {
     "identitystore": ("AWSIdentityStore", "identitystore"),
 }
 IDENTITY_CENTER_SECONDS = 30
+# These must be allowed on memberships, too, which they don't name.
+# Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentitystore.html
+OF_MEMBERSHIPS = {
+    *("GetGroupMembershipId", "IsMemberInGroups"),
+    *("ListGroupMemberships", "ListGroupMembershipsForMember"),
+}
 
 Parameters = dict[str, Any]
 Reply = tuple[int, dict[str, str], bytes]
@@ -304,7 +310,8 @@ def add_identity_center(endpoint: str) -> None:
     @functools.wraps(resource)
     def resources(*request: Any, **more: Any) -> str:
         if request[0] in ELSEWHERE:
-            return " ".join(identity_center_resources(request[0], request[4]))
+            operation = request[3].get("x-amz-target", "").rpartition(".")[2]
+            return " ".join(identity_center_resources(request[0], operation, request[4]))
         return str(resource(*request, **more))
 
     @functools.wraps(enforce)
@@ -317,7 +324,7 @@ def add_identity_center(endpoint: str) -> None:
     iam_evaluator.enforce = enforce_each
 
 
-def identity_center_resources(service: str, body: bytes) -> list[str]:
+def identity_center_resources(service: str, operation: str, body: bytes) -> list[str]:
     """Return the ARNs that a call must be allowed on: what it names, and all of what it lists.
 
     Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsiamidentitycenter.html
@@ -339,10 +346,8 @@ def identity_center_resources(service: str, body: bytes) -> list[str]:
     named = {
         "group": asked.get("GroupId") or ("*" if "GroupIds" in asked else None),
         "user": asked.get("UserId") or member.get("UserId"),
-        "membership": asked.get("MembershipId"),
+        "membership": "*" if operation in OF_MEMBERSHIPS else asked.get("MembershipId"),
     }
-    if (named["group"] or named["user"]) and not asked.keys() & {"UserId", "Operations"}:
-        named["membership"] = "*"
     arns = [f"arn:aws:identitystore:::{kind}/{name}" for kind, name in named.items() if name]
     return [f"arn:aws:identitystore::{owner}:identitystore/{store}", *arns]
 

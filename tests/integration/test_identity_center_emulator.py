@@ -224,6 +224,20 @@ def test_identity_store_is_allowed_by_store_and_principal(plain: Organization) -
     assert answer == "AccessDeniedException"
 
 
+def test_memberships_must_be_allowed_where_they_are_listed_and_nowhere_else(
+    plain: Organization,
+) -> None:
+    store, group = plain.directory.store_id, plain.directory.groups["Auditors"]
+    named = [
+        f"arn:aws:identitystore::{MANAGEMENT_ACCOUNT}:identitystore/{store}",
+        f"arn:aws:identitystore:::group/{group}",
+    ]
+    caller = session(plain, {"Action": "identitystore:*", "Resource": named}).identitystore
+    asked: Any = {"IdentityStoreId": store, "GroupId": group}
+    assert refused(lambda: caller.describe_group(**asked)) is None
+    assert refused(lambda: caller.list_group_memberships(**asked)) == "AccessDeniedException"
+
+
 def test_tags_of_a_request_are_conditions(plain: Organization) -> None:
     only_ours = {"ForAllValues:StringLike": {"aws:TagKeys": "keyward:*"}}
     caller = session(
