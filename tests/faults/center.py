@@ -337,8 +337,8 @@ def deleted(center: Center) -> Case:
             "TargetId": center.world.member,
         },
     )
-    center.world.extension.trail = [removed["detail"]]
     event = center.do("DeletePermissionSet", PermissionSetArn=arn)
+    center.world.extension.trail = [removed["detail"], event["detail"]]
     return {"event": event, "arn": arn, "principal": group, "group": group}
 
 
@@ -361,7 +361,9 @@ def release_asked(center: Center, case: Case) -> None:
     """An operator asks until the answer is that it is done, or under way."""
     record = center.world.ledger.finding(case["finding"])
     if record is not None and record.state is State.RELEASING and record.pending is not None:
-        return
+        under_way = record.claim_until is not None and center.world.now < record.claim_until
+        if under_way:
+            return
     answer = operating.answer(
         {"act": "release", "by": "jane", "finding": case["finding"], "reason": "it was right"},
         services=center.world.services,

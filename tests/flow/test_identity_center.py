@@ -443,8 +443,9 @@ def test_a_deleted_set_of_the_catalogue_is_made_again_with_its_groups(center: Ce
         center.event("DeleteAccountAssignment", asked(center, arn, who, kind=kind))
         for kind, who in (("GROUP", group), ("USER", user))
     ]
-    center.world.extension.trail = [event["detail"] for event in removed]
-    center.settle(center.do("DeletePermissionSet", PermissionSetArn=arn))
+    deletion = center.do("DeletePermissionSet", PermissionSetArn=arn)
+    center.world.extension.trail = [event["detail"] for event in (*removed, deletion)]
+    center.settle(deletion)
     record = center.world.finding("idc-permission-set-deleted")
     assert record.state is State.ACTED
     again = center.named("Developer")

@@ -13,6 +13,7 @@ from keyward.actions import (
     MARKER_TAG,
     QUARANTINE_GROUP,
     Action,
+    AssignmentTarget,
     Before,
     DeactivateAccessKeys,
     DeactivateCredential,
@@ -54,7 +55,10 @@ def look(action: Action, *, subject: Subject, reach: Reach) -> tuple[Action, Bef
                 raise GatewayError(message, code="NoOwner")
             return _look_at_user(action, user=subject.owner, iam=reach.iam())
         case RecreatePermissionSet(assignments=None, target=target, former_arn=former_arn):
-            had = reach.trail().groups_removed(former_arn, target) if former_arn else ()
+            had: tuple[AssignmentTarget, ...] = ()
+            if former_arn is not None:
+                at = subject.since
+                had = reach.trail().groups_removed(former_arn, target, deleted_at=at)
             return action.model_copy(update={"assignments": had}), Before()
         case _:
             attributes = subject.attributes if isinstance(subject, PermissionSet) else None

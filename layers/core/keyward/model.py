@@ -36,7 +36,8 @@ class Actor:
     @property
     def label(self) -> str:
         """The shortest name that tells a reader who it was."""
-        return self.arn or self.invoked_by or self.user_name or self.type
+        behind = f"{self.type} {self.on_behalf_of}" if self.on_behalf_of else self.type
+        return self.arn or self.invoked_by or self.user_name or behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,9 +139,11 @@ def _known(
             name = name or ledger.name_of_set(arn)
     if name is None:
         return None
-    # Of the same name there may be another by now: somebody, or Keyward, made it anew.
+    # Of the same name there may be another by now: somebody, or Keyward, made it anew. It is known
+    # by its name alone then, as the one that was missing was.
     other = center.names().get(name) if arn is None or name in claim.catalogue else None
-    return replace(known, name=name, arn=other, exists=other is not None, former_arn=arn)
+    found = other if arn is None else None
+    return replace(known, name=name, arn=found, exists=other is not None, former_arn=arn)
 
 
 def _was_missed(claim: PermissionSet, known: PermissionSet) -> bool:
