@@ -217,6 +217,32 @@ def test_an_event_that_comes_ten_times_gives_one_removal_and_one_alert(center: C
     assert len(center.world.untold()) == 1
 
 
+def test_a_message_that_comes_twice_begins_no_second_chain(center: Center) -> None:
+    arn, user = center.developer(), center.user("jane")
+    center.behaviour.looks_in_progress = 6
+    center.deliver(center.assign_user(arn, user))
+    message = center.next_message()
+    assert message is not None
+    for _ in range(3):
+        center.deliver(message)
+    assert center.next_message() is not None
+    assert center.next_message() is None
+
+
+def test_a_chain_that_broke_is_taken_up_by_whichever_message_comes(center: Center) -> None:
+    arn, user = center.developer(), center.user("jane")
+    center.deliver(center.assign_user(arn, user))
+    message = center.next_message()
+    assert message is not None
+    center.deliver(message)
+    assert center.next_message() is not None  # and that one is lost
+    center.world.later(minutes=6)
+    center.deliver(message)
+    center.follow()
+    assert center.principals(arn) == set()
+    assert center.world.finding(USER_RULE).state is State.ACTED
+
+
 def test_an_assignment_that_comes_back_is_a_new_offence(center: Center) -> None:
     arn, user = center.developer(), center.user("jane")
     center.settle(center.assign_user(arn, user))

@@ -54,10 +54,10 @@ def test_what_is_sent_at_once_is_there_as_it_was_sent(queue: Queue) -> None:
 
 
 def test_a_word_to_itself_is_one_that_keyward_reads(queue: Queue) -> None:
-    queue.gateway.follow(FINDING, delay_seconds=0)
+    queue.gateway.follow(FINDING, ticket=3, delay_seconds=0)
     (received,) = queue.client.receive_message(QueueUrl=queue.url)["Messages"]
     assert message(loads(received["Body"])) == Follow(finding=FINDING)
-    assert json.loads(received["Body"]) == {"keyward": "follow", "finding": FINDING}
+    assert json.loads(received["Body"]) == {"keyward": "follow", "finding": FINDING, "ticket": 3}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_word_to_itself_is_one_that_keyward_reads(queue: Queue) -> None:
     [(0, 0), (30, 30), (LONGEST_DELAY_SECONDS, 900), (LONGEST_DELAY_SECONDS + 1, 900)],
 )
 def test_a_delay_is_never_longer_than_sqs_allows(queue: Queue, asked: int, given: int) -> None:
-    queue.gateway.follow(FINDING, delay_seconds=asked)
+    queue.gateway.follow(FINDING, ticket=1, delay_seconds=asked)
     assert [it["DelaySeconds"] for it in queue.asked] == [given]
 
 

@@ -212,7 +212,7 @@ class Pending(_Value):
 
     `looks` counts the looks so far, `failures` the requests that AWS began and did not finish.
     `stage` says, in words, what it waits for. `arn` is that of a permission set made on the way.
-    Nothing is to be done `not_before` then.
+    Nothing is to be done `not_before` then. `ticket` grows with each message that is to come back.
     """
 
     requests: tuple[Request, ...] = ()
@@ -223,6 +223,7 @@ class Pending(_Value):
     arn: str | None = None
     notes: tuple[str, ...] = ()
     not_before: AwareDatetime | None = None
+    ticket: int = 0
 
 
 class Done(_Value):

@@ -96,6 +96,7 @@ class _FollowMessage(BaseModel):
 
     keyward: Literal["follow"]
     finding: str = Field(pattern=r"^[0-9a-f]{20}$")
+    ticket: int = Field(ge=0)
 
 
 class _CheckMessage(BaseModel):
@@ -115,6 +116,7 @@ class Follow:
     """Keyward's word to itself: look how far the act on this finding is."""
 
     finding: str
+    ticket: int
 
 
 def check_message(  # noqa: PLR0913 - all of it by name
@@ -150,7 +152,8 @@ def message(raw: object) -> Hint | Follow:
     if not isinstance(raw, Mapping) or "keyward" not in raw:
         return parse(raw)
     if raw["keyward"] == "follow":
-        return Follow(finding=_read(_FollowMessage, raw).finding)
+        follow = _read(_FollowMessage, raw)
+        return Follow(finding=follow.finding, ticket=follow.ticket)
     check = _read(_CheckMessage, raw)
     return Hint(
         event_id=check.id,

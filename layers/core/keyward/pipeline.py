@@ -326,7 +326,7 @@ def _finish(
 def _follow(follow: Follow, services: Services, now: datetime) -> None:
     """Looks how far an act or a release is that waits for Identity Center; nothing else waits."""
     record = services.ledger.finding(follow.finding)
-    if record is None or record.pending is None:
+    if record is None or planner.is_late(record, follow.ticket, now=now):
         return
     claim_seconds = services.environment.claim_seconds
     claimed = planner.looked_at(record, now=now, claim_seconds=claim_seconds)

@@ -413,12 +413,22 @@ def waiting(
     """The record of an act that waits for Identity Center; claimed until after the next look."""
     return record.model_copy(
         update={
-            "pending": pending,
+            "pending": pending.model_copy(update={"ticket": pending.ticket + 1}),
             "version": record.version + 1,
             "last_seen": now,
             "claim_until": now + timedelta(seconds=delay_seconds + claim_seconds),
         }
     )
+
+
+def is_late(record: FindingRecord, ticket: int, *, now: datetime) -> bool:
+    """Whether a message to come back is one too many: a later one is on its way.
+
+    Once the claim has run out that one is lost, and whichever message comes will do.
+    """
+    if record.pending is None:
+        return True
+    return record.pending.ticket != ticket and _is_claimed(record, now)
 
 
 def looked_at(record: FindingRecord, *, now: datetime, claim_seconds: float) -> FindingRecord:

@@ -10,6 +10,7 @@ from keyward import converging, executor, planner
 from keyward.actions import Before, IamAction, Pending
 from keyward.errors import GatewayError, NotFoundError
 from keyward.findings import Containment, FindingRecord, State
+from keyward.gateways.sqs import LONGEST_DELAY_SECONDS
 from keyward.observability import count
 from keyward.services import Services
 
@@ -112,7 +113,7 @@ def follow(
 
     The message goes out last: where it fails, the delivery that is being worked on comes again.
     """
-    delay = converging.delay_seconds(pending, now)
+    delay = min(converging.delay_seconds(pending, now), LONGEST_DELAY_SECONDS)
     waits = planner.waiting(
         record,
         pending,
@@ -121,7 +122,8 @@ def follow(
         claim_seconds=services.environment.claim_seconds,
     )
     services.ledger.finish(waits, replacing=replacing or record)
-    services.center_queue.follow(record.key, delay_seconds=delay)
+    ticket = waits.pending.ticket if waits.pending is not None else 0
+    services.center_queue.follow(record.key, ticket=ticket, delay_seconds=delay)
     return waits
 
 

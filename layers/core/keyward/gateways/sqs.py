@@ -27,8 +27,7 @@ class SqsGateway:
                 DelaySeconds=min(delay_seconds, LONGEST_DELAY_SECONDS),
             )
 
-    def follow(self, finding: str, *, delay_seconds: int) -> None:
+    def follow(self, finding: str, *, ticket: int, delay_seconds: int) -> None:
         """Comes back to the act on this finding after the delay."""
-        self.send(
-            json.dumps({"keyward": "follow", "finding": finding}), delay_seconds=delay_seconds
-        )
+        message = {"keyward": "follow", "finding": finding, "ticket": ticket}
+        self.send(json.dumps(message), delay_seconds=delay_seconds)
