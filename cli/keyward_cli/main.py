@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from keyward.errors import KeywardError, RequestError
 from keyward.findings import State
 from keyward.rule import AnyRule
 from keyward.rules import every, guard_of
+from keyward_cli import bootstrap as bootstrapping
 from keyward_cli import explain as explaining
 from keyward_cli.asking import length, moment
 from keyward_cli.aws import Caller, ask, one_line
@@ -474,6 +476,41 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         ]
     )
     show_table(("rule", "mode"), sorted(reply["rules"].items()))
+
+
+@app.command(epilog=example("keyward bootstrap --plan", "keyward bootstrap"))
+def bootstrap(
+    context: typer.Context,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would be made.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before making it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the groups and permission sets of the catalogue that Identity Center lacks.
+
+    Shows the plan first, then asks. What is there is never touched, and nobody is given anything:
+    a second run finds nothing to do. One that broke off is finished by the next.
+    """
+    found = bootstrapping.planned(context.obj)
+    if not as_json:
+        if found.steps:
+            bootstrapping.show(found.steps)
+        if not found.to_do:
+            say("Nothing to make: Identity Center has all of the catalogue that Keyward makes")
+    number = len(found.to_do)
+    asks = number and not plan and not yes
+    if asks and as_json:
+        message = "with --json nobody is asked: say --yes as well, or --plan"
+        raise RequestError(message)
+    if asks and not typer.confirm(f"Make {number} in Identity Center?"):
+        raise typer.Abort
+    made = bootstrapping.made(context.obj, found) if number and not plan else ()
+    if as_json:
+        show_json({"plan": [asdict(it) for it in found.steps], "made": [asdict(it) for it in made]})
+    elif made:
+        bootstrapping.show(made)
+    if any(step.failed for step in made):
+        complain("not all could be made: mend what the lines say, and run it again")
+        raise typer.Exit(1)
 
 
 @app.command("test-alert", epilog=example("keyward test-alert"))

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,8 +23,13 @@ from keyward_cli.folder import (
     problems,
     read_folder,
 )
+from keyward_cli.importing import EXISTING, imported, write
+from keyward_cli.paging import answers
 from keyward_cli.parts import joined, spread, writes
-from keyward_cli.printing import complain, say, show_json
+from keyward_cli.printing import complain, say, show_json, show_table
+
+if TYPE_CHECKING:
+    from keyward.bootstrapping import Existing
 
 DIFFERS = 3
 """Exit status of `diff` where folder and store differ."""
@@ -185,6 +190,47 @@ def pull(
         show_json([{"file": str(file_of(folder, change.name))} for change in plan])
     else:
         say(f"Wrote {len(plan)} files" if plan else f"Nothing to pull: {folder} is as {PREFIX}")
+
+
+@settings_app.command(
+    "import", epilog="Example:\n\nkeyward settings import settings\n\nkeyward bootstrap --plan"
+)
+def import_(  # noqa: PLR0913, PLR0917 - each is an option
+    context: typer.Context,
+    folder: Folder = Path("settings"),
+    everything: Annotated[
+        bool, typer.Option("--all", help="Write Control Tower's own permission sets as well.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    newer: Newer = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write permission-sets/*.json from what Identity Center has today: a catalogue to begin with.
+
+    What is written is valid; what no valid entry can be made of is named with the reason, and
+    exit status 1. Files that are there stay as they are.
+    """
+    existing: list[Existing] = []
+    for answer in answers(context.obj, "permission-sets"):
+        existing += EXISTING.validate_python(answer["sets"])
+    found = imported(
+        existing,
+        read_folder(folder) if folder.exists() else {},
+        with_control_tower=everything,
+        force=force,
+        policy_exists=_judging(newer=newer),
+    )
+    write(found, folder)
+    if as_json:
+        show_json([{"name": it.name, "result": it.result, "why": it.why} for it in found])
+    else:
+        show_table(
+            ("permission set", "result", "why"), [(it.name, it.result, it.why) for it in found]
+        )
+        number = sum(it.result == "written" for it in found)
+        say(f"Wrote {number} of {len(found)}; look through them, then: keyward settings push")
+    if any(it.result == "refused" for it in found):
+        raise typer.Exit(1)
 
 
 def _agreed(question: str, *, as_json: bool) -> bool:

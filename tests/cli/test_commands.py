@@ -39,6 +39,8 @@ EXPECTED = {
     "settings diff",
     "settings push",
     "settings pull",
+    "settings import",
+    "bootstrap",
     "findings list",
     "findings show",
     "release",

@@ -21,7 +21,6 @@ from keyward.catalogue import CatalogueEntry, entries_of
 from keyward.errors import GatewayError, NotFoundError, RequestError
 from keyward.livedeny import with_denies
 from keyward.model import PermissionSetAttributes
-from keyward.observability import count, logger
 
 if TYPE_CHECKING:
     from keyward.gateways.identity_center import IdentityCenterGateway
@@ -295,10 +294,7 @@ class _Work:
         except GatewayError as error:
             if error.retryable:
                 raise
-            logger.error("bootstrap failed", kind=step.kind, object=step.name, reason=str(error))
             return replace(step, outcome=str(error), failed=True)
-        logger.info("bootstrap made", kind=step.kind, object=step.name)
-        count("BootstrapMade")
         return replace(step, outcome=outcome)
 
     def _make_group(self, name: str) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from keyward import bootstrapping, planner, releasing, rules, settling
+from keyward.actions import IamAction
 from keyward.alerts import Alert
 from keyward.compiling import EXEMPTIONS, Parameter, compiled
 from keyward.errors import GatewayError, KeywardError, RequestError
@@ -295,7 +296,7 @@ def _status(_request: Request, services: Services, now: datetime) -> dict[str, o
             for rule in rules.every()
         },
         "counts": {state.value: len(found) for state, found in records.items()},
-        "contained": len(records[State.ACTED]),
+        "contained": sum(_is_containment(record) for record in records[State.ACTED]),
     }
 
 
@@ -304,6 +305,7 @@ def _uninstall_plan(_request: Request, services: Services, _now: datetime) -> di
         record
         for state in (State.ACTED, State.FAILED, State.ACTING, State.RELEASING)
         for record in _all_in(state, services)
+        if _is_containment(record)
     ]
     contained = [
         {
@@ -325,6 +327,11 @@ def _uninstall_plan(_request: Request, services: Services, _now: datetime) -> di
         "delete what is kept on purpose: table keyward-ledger, parameters /keyward/*",
     ]
     return {"contained": contained, "steps": steps}
+
+
+def _is_containment(record: FindingRecord) -> bool:
+    """Whether somebody is held, or may be: what was put right in Identity Center holds nobody."""
+    return record.action is None or isinstance(record.action, IamAction)
 
 
 def _all_in(state: State, services: Services) -> list[FindingRecord]:
@@ -357,7 +364,12 @@ def _bootstrap(request: BootstrapRequest, services: Services, now: datetime) -> 
     progress = bootstrapping.carry_on(
         accepted, plan=request.plan, after=request.after, services=services, now=now
     )
-    if made := [step for step in progress.steps if step.outcome is not None]:
+    made = [step for step in progress.steps if step.outcome is not None]
+    for step in made:
+        write = logger.error if step.failed else logger.info
+        write("bootstrap step", kind=step.kind, object=step.name, outcome=step.outcome)
+    count("BootstrapMade", sum(not step.failed for step in made))
+    if made:
         services.ledger.notice(_notice_of_bootstrap(made, by=request.by, now=now))
     return {"catalogue": catalogue, **_PROGRESS.dump_python(progress, mode="json")}
 
