@@ -56,7 +56,7 @@ def test_what_is_sent_at_once_is_there_as_it_was_sent(queue: Queue) -> None:
 def test_a_word_to_itself_is_one_that_keyward_reads(queue: Queue) -> None:
     queue.gateway.follow(FINDING, ticket=3, delay_seconds=0)
     (received,) = queue.client.receive_message(QueueUrl=queue.url)["Messages"]
-    assert message(loads(received["Body"])) == Follow(finding=FINDING)
+    assert message(loads(received["Body"])) == Follow(finding=FINDING, ticket=3)
     assert json.loads(received["Body"]) == {"keyward": "follow", "finding": FINDING, "ticket": 3}
 
 
