@@ -44,6 +44,7 @@ def inline(*actions: str, **others: Any) -> PolicyDocument:
 EVERYTHING = managed("AdministratorAccess", "*", sid="All")
 READING = managed("ReadOnlyAccess", "s3:GetObject")
 PASSING = managed("Passing", "iam:PassRole")
+MANAGING = managed("Managing", "iam:AttachUserPolicy")
 RUNNING = inline("lambda:CreateFunction", "lambda:InvokeFunction")
 
 
@@ -159,8 +160,18 @@ def test_a_policy_that_the_catalogue_names_for_that_set_is_compliant() -> None:
     assert found(read(EVERYTHING, name="Administrator", catalogue={}))
 
 
-def test_of_a_listed_administrator_other_such_policies_are_objected_to() -> None:
-    assert found(read(inline("*"), EVERYTHING, name="Administrator"))
+def test_a_listed_administrator_is_one_whatever_else_is_put_on() -> None:
+    assert found(read(inline("*"), EVERYTHING, name="Administrator")) == []
+    assert found(read(inline("*"), READING, name="Administrator"))
+
+
+def test_ways_that_the_catalogues_own_policies_open_are_meant_and_no_others() -> None:
+    wanted = PermissionSetAttributes(managed_policies=(PASSING.arn or "", MANAGING.arn or ""))
+    known: dict[str, Any] = {"name": "Platform", "catalogue": {"Platform": wanted}}
+    assert found(read(inline("iam:AttachUserPolicy"), MANAGING, PASSING, **known)) == []
+    (reason,) = found(read(RUNNING, MANAGING, PASSING, **known))
+    assert "pass-role-lambda" in reason.text
+    assert not any("attach-user-policy" in line for line in reason.details)
 
 
 @pytest.mark.parametrize(("put", "is_listed"), [("iam:*", True), ("*", False)])

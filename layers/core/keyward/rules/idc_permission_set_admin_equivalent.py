@@ -12,8 +12,9 @@ way to more, and the statement. `reach` says which ways count.
 In mode enforce that policy, and no other, is taken off; then the accounts that have the set get it
 so. Where the set was assigned, sessions go on without the policy from then on.
 
-What is let be: the sets in `admin_sets`, Control Tower's own unless changed; and a policy that the
-catalogue names for that very set.
+What is let be: the sets in `admin_sets`, Control Tower's own unless changed; a policy that the
+catalogue names for that very set; and ways that those policies open already. Whatever else is put
+on a set of the catalogue is drift.
 
 A customer managed policy is told (`customer_severity`) and not taken off, unless the catalogue
 names it for that set: each account has its own under that name, and no other is read. Where the
@@ -157,14 +158,14 @@ def _objections(
     policy: PolicyDocument, permission_set: PermissionSet, settings: Settings
 ) -> Iterator[Reason]:
     documents, boundary = permission_set.documents or (), permission_set.boundary_document
+    listed = analyse((it for it in documents if _is_listed(it, permission_set)), boundary=boundary)
     together = analyse(documents, boundary=boundary)
-    others = analyse((it for it in documents if it != policy), boundary=boundary)
     least = Reach(settings.reach).rank
-    ways = {grant.path for grant in others.grants if grant.reach.rank >= least}
+    meant = {grant.path for grant in listed.grants if grant.reach.rank >= least}
     grants = [
         grant
         for grant in together.grants
-        if grant.reach.rank >= least and (policy.name in grant.policies or grant.path not in ways)
+        if grant.reach.rank >= least and policy.name in grant.policies and grant.path not in meant
     ]
     on = f"{_called(policy)} on {permission_set.label}"
     if grants:
