@@ -344,7 +344,11 @@ CATALOGUE: dict[str, dict[str, Any]] = {
         "session_hours": 4,
         "tags": {"team": "platform"},
     },
-    "Reader": {"description": "Reads", "managed_policies": [READ_ONLY_ACCESS]},
+    "Reader": {
+        "description": "Reads",
+        "managed_policies": [READ_ONLY_ACCESS],
+        "group": "Readers",
+    },
     "Billing": {
         "description": "Pays",
         "managed_policies": [BILLING],
@@ -407,8 +411,9 @@ def delete(story: Story, name: str) -> dict[str, Any]:
         )
         trail.append(event["detail"])
     center.behaviour.looks_in_progress = 2
-    story.world.extension.trail = trail
-    return center.do("DeletePermissionSet", PermissionSetArn=arn)
+    event = center.do("DeletePermissionSet", PermissionSetArn=arn)
+    story.world.extension.trail = [*trail, event["detail"]]
+    return event
 
 
 def people_with_access(story: Story) -> tuple[str, str, FindingRecord]:
@@ -463,6 +468,8 @@ def operator(story: Story) -> None:
     _, spared = story.a_user()
     exempt = _unrecorded(story, lambda: story.contained(spared))
     asked: dict[str, dict[str, Any]] = {
+        # Before what reads the settings anew: there are none but those in force.
+        "bootstrap": {"plan": True},
         "status": {},
         "findings": {"account": story.account, "limit": 5},
         "finding": {"finding": found[0].key},
@@ -477,6 +484,7 @@ def operator(story: Story) -> None:
         "resume": {"reason": "done"},
         "test-alert": {},
         "uninstall-plan": {},
+        "permission-sets": {},
     }
     assert {*asked, "release"} == set(operating.ACTS)
     for record in found:
@@ -488,7 +496,10 @@ def operator(story: Story) -> None:
             story.ask("release", finding=record.key, reason="is it done?")
         story.center.follow()
     for act, more in asked.items():
-        story.ask(act, **more)
+        answer = story.ask(act, **more)
+        if act == "bootstrap":
+            made = story.ask(act, plan=False, catalogue=answer["catalogue"])
+            assert {step["name"] for step in made["steps"]} >= {"Reader", "Readers"}
 
 
 def settings_guard(story: Story) -> None:
