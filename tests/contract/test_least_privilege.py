@@ -505,13 +505,25 @@ def operator(story: Story) -> None:
 def settings_guard(story: Story) -> None:
     """A tree of which a part is refused, and then one that is as it was."""
     ssm = boto3.client("ssm", region_name=REGION)
-    for name, value in (("settings", '{"ceiling": "report"}'), ("rules/no-such-rule", "{}")):
-        ssm.put_parameter(Name=f"/keyward/{name}", Value=value, Type="String")
+    reader = {**CATALOGUE["Reader"], "session_hours": 2}
+    newer = {**reader, "managed_policies": ["arn:aws:iam::aws:policy/NewerThanThisVersion"]}
+    tree = {
+        "settings": {"ceiling": "report"},
+        "rules/no-such-rule": {},
+        "permission-sets/Reader": reader,
+        "permission-sets/Newer": newer,
+    }
+    for name, value in tree.items():
+        ssm.put_parameter(Name=f"/keyward/{name}", Value=json.dumps(value), Type="String")
     services = story.world.services
     for changed in (True, False):
         with story.recorder.on():
             settled = settling.settle(
-                ssm=services.ssm, ledger=services.ledger, rules=rules.every(), now=story.world.now
+                ssm=services.ssm,
+                ledger=services.ledger,
+                rules=rules.every(),
+                now=story.world.now,
+                hub=services,
             )
         assert settled.changed is changed
         assert settled.refused
