@@ -216,3 +216,142 @@ def test_pull_deletes_no_file_unless_told_to(
     store.delete_parameter(Name="/keyward/exemptions/build-server")
     cli("settings", "pull", folder, "--yes", *(["--prune"] if prune else []))
     assert (folder / "exemptions" / "build-server.json").exists() is not prune
+
+
+# Permission sets
+
+
+DEVELOPER = "/keyward/permission-sets/Developer"
+
+
+def a_long_policy(buckets: int) -> dict[str, Any]:
+    statement = {"$comment": "why", "Effect": "Deny", "Action": "s3:DeleteObject"}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {**statement, "Resource": f"arn:aws:s3:::bucket-{number}/*"}
+            for number in range(buckets)
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("Developer", {"session_hours": 13}, "field session_hours: "),
+        (
+            "Developer",
+            {"managed_policies": ["arn:aws:iam::aws:policy/PowerUserAcces"]},
+            "this version knows; did you mean PowerUserAccess?",
+        ),
+        (
+            "Developer",
+            {"inline_policy": a_long_policy(200)},
+            "field inline_policy: 16,728 characters without white space; Identity Center takes",
+        ),
+        ("Developer", {"inline_policy": {"Statement": []}}, "field inline_policy: "),
+        ("a" * 33, {}, "at most 32"),
+        ("Dev+Ops", {}, "letters, digits"),
+        ("Developer/inline-policy/1", {}, "inline_policy whole in"),
+        ("Developer", {"$comment more": "x" * 9_000}, "Parameter Store takes 8192"),
+    ],
+)
+def test_a_problem_of_a_permission_set_names_file_and_field(
+    cli: Cli, folder: Path, name: str, fields: dict[str, object], expected: str
+) -> None:
+    file = f"permission-sets/{name}.json"
+    (folder / file).parent.mkdir(exist_ok=True, parents=True)
+    change(folder, file, **fields)
+    result = cli("settings", "validate", folder)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"keyward: {folder / file}: ")
+    assert expected in line
+
+
+def test_two_files_whose_names_differ_in_case_alone_are_both_named(cli: Cli, folder: Path) -> None:
+    change(folder, "permission-sets/developer.json", session_hours=1)
+    result = cli("settings", "validate", folder)
+    assert result.exit_code == 1
+    for name, other in (("Developer", "developer"), ("developer", "Developer")):
+        file = folder / "permission-sets" / f"{name}.json"
+        assert f"{file}: {other} is the same name but for upper and lower case" in result.stderr
+
+
+def test_a_long_inline_policy_is_pushed_in_parts_and_comes_back_whole(
+    cli: Cli, folder: Path, store: Any, tmp_path: Path
+) -> None:
+    change(folder, "permission-sets/Developer.json", inline_policy=a_long_policy(90))
+    result = cli("settings", "push", folder, "--yes")
+    assert result.exit_code == 0, result.output
+    assert "A long inline policy: 4 parameters" in result.stdout
+    names = {f"{DEVELOPER}/inline-policy/{number}" for number in (1, 2, 3)}
+    assert {name for name in stored(store) if name.startswith(DEVELOPER)} == {DEVELOPER, *names}
+    assert {one["Tier"] for one in store.describe_parameters()["Parameters"]} == {"Standard"}
+    assert cli("settings", "diff", folder).exit_code == 0
+    assert cli.json("settings", "push", folder, "--yes") == []
+    assert cli("settings", "pull", tmp_path / "pulled").exit_code == 0
+    for file in folder.rglob("*.json"):
+        pulled = tmp_path / "pulled" / file.relative_to(folder)
+        assert json.loads(pulled.read_text()) == json.loads(file.read_text())
+    assert len(list((tmp_path / "pulled").rglob("*.json"))) == len(list(folder.rglob("*.json")))
+    assert cli.json("settings", "validate", tmp_path / "pulled")["problems"] == []
+
+
+def test_a_policy_that_got_shorter_leaves_no_part_behind(
+    cli: Cli, folder: Path, store: Any
+) -> None:
+    change(folder, "permission-sets/Developer.json", inline_policy=a_long_policy(90))
+    cli("settings", "push", folder, "--yes")
+    change(folder, "permission-sets/Developer.json", inline_policy=a_long_policy(1))
+    assert cli.json("settings", "push", folder, "--yes") == [
+        {"parameter": DEVELOPER, "pushed": "change"}
+    ]
+    assert [name for name in stored(store) if name.startswith(DEVELOPER)] == [DEVELOPER]
+    assert cli("settings", "diff", folder).exit_code == 0
+
+
+def test_advanced_parameters_hold_more_where_that_is_asked_for(
+    cli: Cli, folder: Path, store: Any
+) -> None:
+    change(folder, "permission-sets/Developer.json", inline_policy=a_long_policy(60))
+    result = cli("settings", "push", folder, "--yes", "--advanced")
+    assert "an advanced parameter, which costs money" in result.stdout
+    assert [name for name in stored(store) if name.startswith(DEVELOPER)] == [DEVELOPER]
+    assert cli("settings", "diff", folder).exit_code == 0
+
+
+def test_a_permission_set_is_taken_away_with_all_its_parts_only_when_told_to(
+    cli: Cli, folder: Path, store: Any
+) -> None:
+    change(folder, "permission-sets/Developer.json", inline_policy=a_long_policy(90))
+    cli("settings", "push", folder, "--yes")
+    (folder / "permission-sets" / "Developer.json").unlink()
+    cli("settings", "push", folder, "--yes")
+    assert DEVELOPER in stored(store)
+    result = cli("settings", "push", folder, "--yes", "--prune")
+    assert "It leaves the catalogue" in result.stdout
+    assert [name for name in stored(store) if name.startswith(DEVELOPER)] == []
+
+
+def test_parts_without_an_entry_are_left_out_of_a_pull_and_pruned_by_a_push(
+    cli: Cli, folder: Path, store: Any, tmp_path: Path
+) -> None:
+    part = "/keyward/permission-sets/Gone/inline-policy/1"
+    store.put_parameter(Name=part, Value="{}", Type="String")
+    result = cli("settings", "pull", tmp_path / "pulled")
+    assert f"{part}: left out" in result.stderr
+    assert list((tmp_path / "pulled").rglob("*.json")) == []
+    cli("settings", "push", folder, "--yes", "--prune")
+    assert part not in stored(store)
+
+
+def test_a_policy_newer_than_this_version_is_pushed_where_that_is_asked_for(
+    cli: Cli, folder: Path, store: Any
+) -> None:
+    newer = "arn:aws:iam::aws:policy/AWSNewerThanThisVersionAccess"
+    change(folder, "permission-sets/ReadOnly.json", managed_policies=[newer])
+    assert cli("settings", "push", folder, "--yes").exit_code == 1
+    assert stored(store) == {}
+    assert cli("settings", "push", folder, "--yes", "--newer-policies").exit_code == 0
+    assert newer in stored(store)["/keyward/permission-sets/ReadOnly"]

@@ -223,7 +223,8 @@ def validated[M: BaseModel](name: str, model: type[M], value: dict[str, object])
         return model.model_validate_json(json.dumps(value))
     except ValidationError as error:
         problems = "; ".join(
-            f"field {'.'.join(map(str, problem['loc'])) or '(whole)'}: {problem['msg']}"
+            f"field {'.'.join(map(str, problem['loc'])) or '(whole)'}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_url=False, include_input=False)
         )
         message = f"{name}: {problems}"
