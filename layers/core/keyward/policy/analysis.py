@@ -43,7 +43,7 @@ from keyward.policy.paths import (
     Reach,
     Way,
 )
-from keyward.policy.scopes import Breadth, Example, anything, examples, pairs
+from keyward.policy.scopes import Breadth, Example, anything, examples, in_common
 
 
 def _rank(reach: Reach) -> int:
@@ -145,9 +145,9 @@ class _Leave:
         return any(it.on_purpose for it in self.allows)
 
     @property
-    def worth(self) -> tuple[bool, Breadth]:
-        """Greater for what leads further."""
-        return not self.limited, self.breadth
+    def everywhere(self) -> bool:
+        """Whether it stands for all that one could want."""
+        return self.breadth is Breadth.ALL and not self.limited
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,7 @@ class _Principal:
     denies: Mapping[str, list[Statement]]
     limits: Mapping[str, list[_Allow]] | None
     asked: dict[tuple[Need, str], _Leave | None] = field(default_factory=dict)
+    found_on: dict[tuple[int, str], bool] = field(default_factory=dict)
 
     @classmethod
     def holding(
@@ -197,16 +198,34 @@ class _Principal:
                 if deny.every_resource_but:
                     yield from deny.resources
 
+    def must_agree(self, needs: tuple[Need, ...]) -> bool:
+        """Whether more than one pattern must match a resource for the needs to be met on it."""
+        return (
+            len(needs) > 1
+            or self.limits is not None
+            or any(it.every_resource_but for it in self.denies.get(needs[0].action.lower(), ()))
+        )
+
+    def is_on(self, statement: Statement, arn: str) -> bool:
+        """Whether the statement is about the resource."""
+        key = (id(statement), arn)
+        if key not in self.found_on:
+            matched = any(matches(it, arn) for it in statement.resources)
+            self.found_on[key] = matched != statement.every_resource_but
+        return self.found_on[key]
+
     def _evaluate(self, need: Need, arn: str) -> _Leave | None:
         action = need.action.lower()
-        denies = [it for it in self.denies.get(action, ()) if _is_on(it, arn)]
-        allows = [it for it in self.allows.get(action, ()) if _is_on(it.statement, arn)]
+        allows = [it for it in self.allows.get(action, ()) if self.is_on(it.statement, arn)]
+        if not allows:
+            return None
+        denies = [it for it in self.denies.get(action, ()) if self.is_on(it, arn)]
         limits = (
             None
             if self.limits is None
-            else [it for it in self.limits.get(action, ()) if _is_on(it.statement, arn)]
+            else [it for it in self.limits.get(action, ()) if self.is_on(it.statement, arn)]
         )
-        for limited, requests in enumerate(_requests(need)) if allows else ():
+        for limited, requests in enumerate(_requests(need)):
             granting: dict[_Allow, bool] = {}
             for request in requests:
                 if any(holds(it, request) for it in denies):
@@ -257,59 +276,65 @@ class _OpenWay:
 def _open(path: Path, way: Way, principal: _Principal) -> _OpenWay | None:
     if any(need.action.lower() not in principal.allows for need in way):
         return None
-    everywhere = certain = on_purpose = unlimited = True
+    everywhere = certain = on_purpose = True
     allows: list[_Allow] = []
+    reach = path.reach
     for kind, needs in _by_kind(way):
-        leaves = _best(kind, needs, principal)
-        if not leaves:
-            return None
-        everywhere = everywhere and leaves[0].breadth is Breadth.ALL
-        unlimited = unlimited and not leaves[0].limited
-        certain = certain and any(it.certain for it in leaves)
-        on_purpose = on_purpose and any(it.on_purpose for it in leaves)
-        allows.extend(allow for leave in leaves for allow in leave.allows)
-    reach = path.reach if everywhere and unlimited else path.narrow
-    if not unlimited:
-        reach = min(reach, Reach.INDIRECT, key=_rank)
+        found = _furthest(path, kind, needs, principal)
+        reach = min(reach, found.reach, key=_rank)
+        everywhere = everywhere and any(it.everywhere for it in found.leaves)
+        certain = certain and any(it.certain for it in found.leaves)
+        on_purpose = on_purpose and any(it.on_purpose for it in found.leaves)
+        allows.extend(allow for leave in found.leaves for allow in leave.allows)
     if path.if_sweeping is not None and not on_purpose:
         reach = min(reach, path.if_sweeping, key=_rank)
     if reach is Reach.NONE:
         return None
     return _OpenWay(
-        way=way,
-        reach=reach,
-        everywhere=everywhere and unlimited,
-        certain=certain,
-        allows=tuple(allows),
+        way=way, reach=reach, everywhere=everywhere, certain=certain, allows=tuple(allows)
     )
 
 
-def _by_kind(way: Way) -> Iterator[tuple[Kind, list[Need]]]:
+@cache
+def _by_kind(way: Way) -> tuple[tuple[Kind, tuple[Need, ...]], ...]:
     """Needs that must be met on one and the same resource."""
-    loose = [it for it in way if it.on.loose]
     strict = sorted(
         (it for it in way if not it.on.loose), key=lambda it: (it.on.services, it.on.prefix)
     )
-    yield from ((kind, list(needs)) for kind, needs in groupby(strict, key=lambda it: it.on))
-    yield from ((need.on, [need]) for need in loose)
+    return (
+        *((kind, tuple(needs)) for kind, needs in groupby(strict, key=lambda it: it.on)),
+        *((need.on, (need,)) for need in way if need.on.loose),
+    )
 
 
-def _best(kind: Kind, needs: list[Need], principal: _Principal) -> list[_Leave]:
-    """How all needs are met on one resource, for every resource on which that reaches furthest."""
+@dataclass(frozen=True, slots=True)
+class _Furthest:
+    """How far a path leads by some of its needs, and all leaves by which it leads as far."""
+
+    reach: Reach
+    leaves: list[_Leave]
+
+
+def _furthest(path: Path, kind: Kind, needs: tuple[Need, ...], principal: _Principal) -> _Furthest:
     patterns = list(dict.fromkeys(principal.patterns(needs)))
     found = [*_met(anything(kind), needs, principal)]
     for pattern in patterns:
         found.extend(_met(examples(kind, pattern), needs, principal))
-    best = max((it.worth for it in found), default=None)
-    if best is None or (best != (True, Breadth.ALL) and not kind.loose):
-        for together in pairs(patterns):
-            found.extend(_met(examples(kind, together), needs, principal))
-        best = max((it.worth for it in found), default=None)
-    return [it for it in found if it.worth == best]
+    reach = max((_leads(path, it) for it in found), key=_rank, default=Reach.NONE)
+    if reach is not path.reach and principal.must_agree(needs):
+        found.extend(_met(in_common(kind, patterns), needs, principal))
+        reach = max((_leads(path, it) for it in found), key=_rank, default=Reach.NONE)
+    return _Furthest(reach, [it for it in found if _leads(path, it) is reach])
+
+
+def _leads(path: Path, leave: _Leave) -> Reach:
+    if leave.everywhere:
+        return path.reach
+    return min(path.narrow, Reach.INDIRECT, key=_rank) if leave.limited else path.narrow
 
 
 def _met(
-    resources: Iterable[Example], needs: list[Need], principal: _Principal
+    resources: Iterable[Example], needs: tuple[Need, ...], principal: _Principal
 ) -> Iterator[_Leave]:
     for resource in resources:
         leaves = []
@@ -343,10 +368,6 @@ def _requests(need: Need) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
 
 def _lets(limit: _Allow, request: Request) -> bool:
     return holds(limit.statement, request) is not False
-
-
-def _is_on(statement: Statement, arn: str) -> bool:
-    return any(matches(it, arn) for it in statement.resources) != statement.every_resource_but
 
 
 @lru_cache(maxsize=8192)

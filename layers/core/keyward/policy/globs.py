@@ -17,9 +17,11 @@ WILDCARDS = frozenset("*?")
 
 def matches(pattern: str, text: str) -> bool:
     """Whether the pattern matches the whole text."""
+    if pattern in {"*", text}:
+        return True
     head, star, rest = pattern.partition("*")
     if not star:
-        return len(head) == len(text) and _at(head, text, 0)
+        return len(head) == len(text) and "?" in head and _at(head, text, 0)
     *middle, tail = rest.split("*")
     start, end = len(head), len(text) - len(tail)
     if start > end or not _at(head, text, 0) or not _at(tail, text, end):
@@ -62,6 +64,8 @@ def meet(one: str, other: str) -> str | None:
 
 def _fit(exact: str, pattern: str) -> str | None:
     """The first, which has no `*`, as far as it must be written out for the other to match."""
+    if "?" not in exact:
+        return exact if matches(pattern, exact) else None
     head, star, rest = pattern.partition("*")
     if not star:
         return _overlay(exact, head) if len(exact) == len(head) else None
@@ -88,6 +92,8 @@ def _fit(exact: str, pattern: str) -> str | None:
 def _overlay(one: str, other: str) -> str | None:
     """The longer text, where both agree as far as both go; None where they don't."""
     longer, shorter = (one, other) if len(one) >= len(other) else (other, one)
+    if "?" not in one and "?" not in other:
+        return longer if longer.startswith(shorter) else None
     together = []
     for mine, theirs in zip(longer, shorter, strict=False):
         if mine != theirs and "?" not in {mine, theirs}:

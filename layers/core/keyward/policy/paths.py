@@ -41,7 +41,10 @@ class Reach(StrEnum):
     @property
     def rank(self) -> int:
         """0 for NONE to 3 for ADMIN."""
-        return list(Reach).index(self)
+        return _RANKS[self]
+
+
+_RANKS: Mapping[Reach, int] = {reach: rank for rank, reach in enumerate(Reach)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,9 +55,9 @@ class Kind:
     because whoever acts chooses the name, or one such resource is as good as another. `names` count
     as all of them, too: AWS's own names for what is in every account. With `only_names` nothing
     else counts, and only where a policy says so on purpose: a pattern that would match any name
-    does not. Where `within` is set, only names count that match one of its patterns, and `names` is
-    an example of each. `untouchable` begins names that nobody may change, pass or assume.
-    `by_last_part`: the name is what follows the last slash.
+    does not. Where `types` is set, names are of three parts, only those count of which the middle
+    one is among them, and `names` has an example of each. `untouchable` begins names that nobody
+    may change, pass or assume. `by_last_part`: the name is what follows the last slash.
     """
 
     services: tuple[str, ...]
@@ -64,7 +67,7 @@ class Kind:
     loose: bool = False
     names: tuple[str, ...] = ()
     only_names: bool = False
-    within: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
     untouchable: tuple[str, ...] = ()
     by_last_part: bool = False
 
@@ -123,7 +126,7 @@ GUARDRAIL = Kind(
     prefix="policy/",
     regional=False,
     by_last_part=True,
-    within=("*service_control_policy/*", "*resource_control_policy/*"),
+    types=("service_control_policy", "resource_control_policy"),
     names=(
         f"o-{FRESH}/service_control_policy/p-{FRESH}",
         f"o-{FRESH}/resource_control_policy/p-{FRESH}",
@@ -290,10 +293,7 @@ def _ways(*ways: str) -> tuple[Way, ...]:
 
 def _passing(to: str, *ways: str) -> tuple[Way, ...]:
     """Alternatives that also pass a role to one of the services in `to`."""
-    services = tuple(
-        f"{it}.{domain}" for it in to.split() for domain in ("amazonaws.com", "amazonaws.com.cn")
-    )
-    role = _need("iam:PassRole", passed_to=services)
+    role = _need("iam:PassRole", passed_to=tuple(f"{it}.amazonaws.com" for it in to.split()))
     return tuple((role, *way) for way in _ways(*ways))
 
 

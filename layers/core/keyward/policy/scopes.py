@@ -51,7 +51,7 @@ def anything(kind: Kind) -> tuple[Example, ...]:
             f"arn:aws:{service}:{_region(kind)}:{_account(kind)}:{kind.prefix}{name}", Breadth.ALL
         )
         for service in kind.services
-        for name in (*(() if kind.within else (ANY,)), *kind.names)
+        for name in (*(() if kind.types else (ANY,)), *kind.names)
     )
 
 
@@ -80,11 +80,12 @@ def examples(kind: Kind, pattern: str) -> tuple[Example, ...]:
     return tuple(_named(kind, begin, resource))
 
 
-def pairs(patterns: Iterable[str]) -> Iterator[str]:
-    """Patterns of what two of them have in common, where they have."""
-    for one, other in islice(combinations(patterns, 2), _MOST_PAIRS):
+def in_common(kind: Kind, patterns: Iterable[str]) -> Iterator[Example]:
+    """Resources of the kind that two of the patterns match, where there are any."""
+    about_it = [it for it in patterns if it != "*" and examples(kind, it)]
+    for one, other in islice(combinations(about_it, 2), _MOST_PAIRS):
         if (together := _join(one, other)) is not None:
-            yield together
+            yield from examples(kind, together)
 
 
 def _of_odd_pattern(kind: Kind, pattern: str) -> Iterator[Example]:
@@ -113,13 +114,16 @@ def _named(kind: Kind, begin: str, resource: str) -> Iterator[Example]:
         return
     for it in known:
         yield Example(f"{begin}{kind.prefix}{it}", Breadth.ALL)
-    if kind.within:
-        meets = (meet(name, it) for it in kind.within)
-        names = [it for it in meets if it is not None]
-    else:
-        names = [] if kind.only_names else [name]
-    for it in names:
+    if kind.only_names:
+        return
+    for it in _typed(kind, name) if kind.types else (name,):
         yield Example(f"{begin}{kind.prefix}{concrete(it)}", breadth)
+
+
+def _typed(kind: Kind, name: str) -> Iterator[str]:
+    match name.split("/"):
+        case [first, middle, last]:
+            yield from (f"{first}/{it}/{last}" for it in kind.types if matches(middle, it))
 
 
 def _breadth(kind: Kind, name: str) -> Breadth:
