@@ -490,13 +490,15 @@ def test_a_set_that_goes_while_keyward_looks_is_gone(center: Center) -> None:
     assert (gone.exists, gone.arn, gone.former_arn, gone.name) == (False, None, arn, "Developer")
 
 
-def test_a_set_that_was_made_anew_stands_for_the_one_that_is_gone(center: Center) -> None:
+def test_a_set_that_was_made_anew_is_not_missing(center: Center) -> None:
     former = center.developer()
     read(center, a_claim(center, arn=former))
     center.admin.delete_permission_set(InstanceArn=center.instance, PermissionSetArn=former)
-    arn = center.developer()
+    center.developer()
     found = known(center, a_claim(center, arn=former))
-    assert (found.exists, found.arn, found.former_arn) == (True, arn, former)
+    assert (found.exists, found.arn, found.former_arn) == (True, None, former)
+    assert found.unique_id == "permission-set/Developer"  # as the one that was missing
+    assert present(center, found) == []
 
 
 def test_a_set_of_the_catalogue_is_looked_for_by_its_name(center: Center) -> None:

@@ -44,6 +44,16 @@ def test_a_set_that_is_back_settles_that_it_was_missing(center: Center) -> None:
     assert states(center) == {DELETED_RULE: State.RESOLVED}
 
 
+def test_a_set_that_somebody_made_anew_at_once_is_no_finding(center: Center) -> None:
+    arn = center.developer()
+    center.deliver(sweep(center, permissionSetArn=arn))
+    event = center.do("DeletePermissionSet", PermissionSetArn=arn)
+    again = center.developer()
+    center.settle(event)
+    assert center.world.findings() == []
+    assert center.named("Developer") == again
+
+
 def test_a_drift_that_people_mended_is_settled(center: Center) -> None:
     reporting(center)
     arn = center.permission_set("Developer", READ_ONLY_ACCESS, hours=12)

@@ -157,7 +157,9 @@ def _was_missed(claim: PermissionSet, known: PermissionSet) -> bool:
 def _present_set(
     claim: PermissionSet, reach: "Reach", ledger: "Ledger", now: datetime
 ) -> PermissionSet | None:
-    if claim.exists and claim.arn is not None:
+    if claim.exists and claim.arn is None:
+        return None  # made anew: it is not missing, and what it is its own events tell
+    if claim.exists:
         try:
             return _read(claim, reach, ledger, now)
         except NotFoundError:
