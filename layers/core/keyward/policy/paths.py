@@ -307,6 +307,7 @@ def _bounded(*ways: str) -> tuple[Way, ...]:
 
 _RHINO = "https://rhinosecuritylabs.com/aws/aws-privilege-escalation-methods-mitigation/"
 _PATHFINDING = "https://pathfinding.cloud/paths/"
+_PATHFINDING_LIST = "https://pathfinding.cloud"
 _PMAPPER = "https://github.com/nccgroup/PMapper/wiki/Privilege-Escalation"
 _REFERENCE = "https://docs.aws.amazon.com/service-authorization/latest/reference/"
 _IDENTITY_CENTER = f"{_REFERENCE}list_awsiamidentitycenter.html"
@@ -740,7 +741,7 @@ _PASS_ROLE = (
         text="Can run its code as a role, in a Batch job",
         ways=_passing("ecs-tasks", "batch:RegisterJobDefinition batch:SubmitJob"),
         reach=Reach.ESCALATION,
-        source=f"{_PATHFINDING}batch-001",
+        source=_PATHFINDING_LIST,
     ),
     Path(
         id="pass-role-sagemaker-notebook",
@@ -1122,14 +1123,14 @@ _EXISTING = (
         ways=_ways("ssm:SendCommand"),
         reach=Reach.INDIRECT,
         narrow=Reach.NONE,
-        source=f"{_PATHFINDING}ssm-002",
+        source=_PATHFINDING_LIST,
     ),
     Path(
         id="ssm-start-session",
         text="Can open a shell on instances and act as their role",
         ways=_ways("ssm:StartSession"),
         reach=Reach.INDIRECT,
-        source=f"{_PATHFINDING}ssm-001",
+        source=_PATHFINDING_LIST,
     ),
     Path(
         id="ssm-association",
@@ -1170,13 +1171,6 @@ _EXISTING = (
         source=f"{_PATHFINDING}ecs-006",
     ),
     Path(
-        id="ecs-override",
-        text="Can run an ECS task with commands of its own and act as its role",
-        ways=_ways("ecs:RunTask", "ecs:StartTask"),
-        reach=Reach.INDIRECT,
-        source=f"{_PATHFINDING}ecs-009",
-    ),
-    Path(
         id="eks-access-entry",
         text="Can make itself administrator of a Kubernetes cluster",
         ways=_ways(
@@ -1191,7 +1185,7 @@ _EXISTING = (
         text="Can run a Batch job with commands of its own and act as its role",
         ways=_ways("batch:SubmitJob"),
         reach=Reach.INDIRECT,
-        source=f"{_PATHFINDING}batch-002",
+        source=_PATHFINDING_LIST,
     ),
     Path(
         id="glue-dev-endpoint",
@@ -1233,7 +1227,7 @@ _EXISTING = (
         text="Can run its commands in a CodeBuild project and act as its role",
         ways=_ways("codebuild:StartBuild", "codebuild:StartBuildBatch", "codebuild:UpdateProject"),
         reach=Reach.INDIRECT,
-        source=f"{_PATHFINDING}codebuild-002",
+        source=_PATHFINDING_LIST,
     ),
     Path(
         id="codedeploy-deployment",
@@ -1288,7 +1282,7 @@ _EXISTING = (
         text="Can run commands in a Bedrock AgentCore runtime and act as its role",
         ways=_ways("bedrock-agentcore:InvokeAgentRuntimeCommand"),
         reach=Reach.INDIRECT,
-        source=f"{_PATHFINDING}bedrock-004",
+        source=_PATHFINDING_LIST,
     ),
     Path(
         id="airflow-web-login",
