@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from keyward import events, facts
+from keyward.actions import Enforcement
 from keyward.errors import EventError
+from keyward.findings import Finding
 from keyward.findings import Reason
 from keyward.model import Hint
 from keyward.rule import AnyRule, InForce, judge
@@ -51,7 +53,7 @@ def answer(event: object, settings: InForce) -> Answer:
                 "subject": finding.subject.label,
                 "reason": finding.reason.text,
                 "mode": settings.mode(finding.rule, hint.time).value,
-                "action": finding.enforcement.value,
+                "action": _action(finding).value,
                 "exempt_by": settings.exemption(
                     rule=finding.rule, subject=finding.subject, now=hint.time
                 ),
@@ -60,6 +62,11 @@ def answer(event: object, settings: InForce) -> Answer:
             for finding in judge(rules.values(), subjects, hint=hint, settings=settings)
         ],
     }
+
+
+def _action(finding: Finding) -> Enforcement:
+    """What mode enforce would do."""
+    return Enforcement.REPORT if finding.reason.report_only else finding.enforcement
 
 
 def _hint(event: object) -> Hint:

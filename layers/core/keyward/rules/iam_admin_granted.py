@@ -67,7 +67,7 @@ def judge(principal: IamPrincipal, hint: Hint, settings: Settings) -> Iterator[R
     if principal.policies is None:
         if _may_matter(principal, hint):
             text = f"{principal.label} may be admin-equivalent now: its policies must be read"
-            yield Reason(code=CODE, text=text, maybe=True)
+            yield Reason(code=CODE, text=text, maybe=True, report_only=principal.kind != "user")
         return
     if principal.arn is not None and matches_arn(principal.arn, settings.allowed):
         return
