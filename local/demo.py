@@ -1,41 +1,39 @@
 """The story of Keyward, told step by step on a local organization: expected and observed.
 
 Everything that happens is real in the emulator: `sam deploy` put the functions there, people make
-real calls with real credentials, and what is observed is read back from IAM. Ends with status 1 if
-anything observed is not what was expected.
+real calls with real credentials, and what is observed is read back from IAM and Identity Center.
+Ends with status 1 if anything observed is not what was expected.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
 from rich.console import Console
-from rich.table import Table
 
 from local import cloudtrail
-from local.inbox import Heard, Inbox
-from local.organization import run, running_organization
+from local import demo_identity_center as identity_center
+from local.center import ADMINISTRATOR
+from local.inbox import IDENTITY_CENTER_GUARD
+from local.organization import running_organization
+from local.story import Story, answer, show, verb, wait_for_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from local.caller import Caller
-    from local.cloudtrail import Record
     from local.organization import Organization
 
-ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
-DENY_ALL = "arn:aws:iam::aws:policy/AWSDenyAll"
 # A warm function reads the settings in force again after this long.
 SETTINGS_SECONDS = 31
-CLI = Path(sys.executable)
-ENFORCED = ("iam-access-key-created", "iam-user-created", "iam-quarantine-undone")
+ENFORCED = (
+    *("iam-access-key-created", "iam-admin-granted", "iam-user-created", "iam-quarantine-undone"),
+    *identity_center.ENFORCED,
+)
 
 
 def main() -> int:
@@ -48,7 +46,7 @@ def main() -> int:
         console.print(f"  {time.monotonic() - started:5.1f} s  {what}")
 
     with running_organization(tell) as organization:
-        story = Story(organization, console)
+        story = Story(organization, console, started)
         for step in STEPS:
             story.tell(step)
     seconds = time.monotonic() - started
@@ -59,88 +57,6 @@ def main() -> int:
     )
     console.print(f"\n{verdict}, in {seconds:.0f} s. Everything started here was stopped.")
     return 1 if story.failed else 0
-
-
-@dataclass(slots=True)
-class Story:
-    """What the steps share: the organization, what people hear, and the count of surprises."""
-
-    organization: Organization
-    console: Console
-    inbox: Inbox = field(init=False)
-    settings_read: float = 0.0
-    checks: int = 0
-    failed: int = 0
-    number: int = 0
-    kept: dict[str, Record] = field(default_factory=dict)
-    table: Table = field(default_factory=Table)
-
-    def __post_init__(self) -> None:
-        """Subscribe to the alerts before anything happens."""
-        self.inbox = Inbox(self.organization)
-
-    def tell(self, step: Callable[[Story], None]) -> None:
-        """Run one step, and print what was expected beside what was observed."""
-        self.number += 1
-        title = (step.__doc__ or "").removesuffix(".")
-        self.console.print(f"\n[bold]{self.number}. {title}[/]")
-        self.table = Table(box=None, pad_edge=False, padding=(0, 2), show_edge=False)
-        for column, width in (("", 2), ("what", 44), ("expected", 30), ("observed", 30)):
-            self.table.add_column(column, min_width=width, overflow="fold", header_style="dim")
-        try:
-            step(self)
-        except (TimeoutError, ClientError, RuntimeError) as error:
-            self.expect("the step itself", "goes through", str(error))
-        self.console.print(self.table)
-
-    def expect(self, what: str, expected: object, observed: object) -> None:
-        """Put one observation beside its expectation."""
-        self.checks += 1
-        as_expected = expected == observed
-        self.failed += not as_expected
-        mark = "[green]ok[/]" if as_expected else "[bold red]NO[/]"
-        self.table.add_row(mark, what, as_text(expected), as_text(observed))
-
-    def call(self, caller: Caller, operation: str, **parameters: object) -> Record:
-        """Make a real call in IAM and deliver the event of it."""
-        return self.organization.driver.call(caller, caller.iam, operation, **parameters)
-
-    def told(self) -> list[Heard]:
-        """Return what people heard since the last look, once Keyward is done."""
-        return self.inbox.read_when_quiet()
-
-    def keyward(self, *arguments: str) -> str:
-        """Run the command line as an operator would, and return what it printed.
-
-        Raises:
-            RuntimeError: it failed; the message is what it said.
-
-        """
-        endpoint = self.organization.emulator.endpoint
-        done = run(CLI, "-m", "keyward_cli", *arguments, endpoint=endpoint)
-        shown = " ".join(f"'{a}'" if " " in a else a for a in arguments)
-        self.console.print(f"   [dim]$ keyward {shown}[/]")
-        if done.returncode:
-            raise RuntimeError(done.stderr.strip() or done.stdout.strip())
-        return done.stdout
-
-
-def as_text(value: object) -> str:
-    """Return a value as a reader of the table wants it."""
-    match value:
-        case list() | tuple() | set():
-            return ", ".join(str(v) for v in value) or "none"
-        case _:
-            return str(value)
-
-
-def answer(call: Callable[[], object]) -> str:
-    """Return 'allowed', or the code with which AWS refused."""
-    try:
-        call()
-    except ClientError as error:
-        return error.response["Error"]["Code"]
-    return "allowed"
 
 
 def key_statuses(account: Caller, user: str) -> list[str]:
@@ -206,7 +122,7 @@ def bad_setting(story: Story) -> None:
 
 
 def enforce(story: Story) -> None:
-    """The owners switch three rules to enforce, and exempt the build users of shop-staging."""
+    """The owners let eight rules enforce, exempt a build server, write down permission sets."""
     exemption = {
         "owner": "build-team@example.com",
         "reason": "The build server's vendor supports access keys only",
@@ -227,20 +143,24 @@ def enforce(story: Story) -> None:
             path = Path(folder, name)
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(value))
+        shutil.copytree(identity_center.CATALOGUE, Path(folder, "permission-sets"))
         story.keyward("settings", "push", folder, "--yes")
     story.organization.driver.parameter_changed(story.organization.hub, "/keyward/settings")
     story.expect("settings refused", 0, len(story.told()))
     status = json.loads(story.keyward("status", "--json"))
     story.expect("the ceiling in force", "enforce", status["ceiling"])
-    wait = SETTINGS_SECONDS - (time.monotonic() - story.settings_read)
-    if wait > 0:
-        story.console.print(f"   [dim]warm functions read the settings again in {wait:.0f} s[/]")
-        time.sleep(wait)
+    story.expect("rules that enforce", set(ENFORCED), enforcing(status["rules"]))
+
+
+def enforcing(modes: dict[str, str]) -> set[str]:
+    """Return the rules in mode enforce."""
+    return {rule for rule, mode in modes.items() if mode == "enforce"}
 
 
 def before(story: Story) -> None:
     """What existed before a rule began to enforce is left to its owners."""
     account = story.organization.member("sandbox-ana")
+    wait_for_settings(story, SETTINGS_SECONDS)
     story.organization.driver.deliver(story.kept["report"])
     story.expect("further alerts", 0, len(story.told()))
     story.expect("ana's key, in IAM", ["Active"], key_statuses(account, "ana"))
@@ -255,12 +175,12 @@ def deactivate(story: Story) -> None:
     story.kept["key"] = story.call(account, "CreateAccessKey", UserName="pay")
     told = story.told()
     seconds = time.monotonic() - started
-    story.console.print(f"   [dim]from the call to the alert: {seconds:.1f} s[/]")
+    story.note(f"from the call to the alert: {seconds:.1f} s")
     story.expect("alerts", 1, len(told))
     story.expect("what the alert says", ["Contained"], [verb(alert) for alert in told])
     story.expect("the key, in IAM", ["Inactive"], key_statuses(account, "pay"))
     if told:
-        story.console.print(indented(told[0]))
+        show(story, told[0])
 
 
 def again(story: Story) -> None:
@@ -340,27 +260,42 @@ def exempt(story: Story) -> None:
     story.expect("its key", ["Active"], key_statuses(account, "ci-deploy"))
 
 
+def granted(story: Story) -> None:
+    """AdministratorAccess is attached to a user and a role of data-prod."""
+    account = story.organization.member("data-prod")
+    account.iam.create_user(UserName="olga")
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    account.iam.create_role(
+        RoleName="deployer",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    story.call(account, "AttachUserPolicy", UserName="olga", PolicyArn=ADMINISTRATOR)
+    story.call(account, "AttachRolePolicy", RoleName="deployer", PolicyArn=ADMINISTRATOR)
+    told = {verb(alert) for alert in story.told()}
+    story.expect("what the alerts say", {"Contained", "Reported"}, told)
+    story.expect(
+        "policies of the user", {"AWSDenyAll", "AdministratorAccess"}, policies(account, "olga")
+    )
+    attached = account.iam.list_attached_role_policies(RoleName="deployer")["AttachedPolicies"]
+    story.expect(
+        "policies of the role", ["AdministratorAccess"], [it["PolicyName"] for it in attached]
+    )
+
+
 def ledger(story: Story) -> None:
     """What the ledger says at the end, and that nothing was lost on the way."""
+    # An event that two workers looked at in the same moment is looked at again much later.
+    story.inbox.wait_until_few(IDENTITY_CENTER_GUARD, in_hand=False)
+    story.inbox.wait_until_quiet()
     found = json.loads(story.keyward("findings", "list", "--json"))
     states: dict[str, int] = {}
     for finding in found:
         states[finding["state"]] = states.get(finding["state"], 0) + 1
-    story.expect("findings contained", 2, states.get("acted", 0))
-    story.expect("findings released", 1, states.get("released", 0))
+    story.expect("findings acted on", 7, states.get("acted", 0))
+    story.expect("findings released", 2, states.get("released", 0))
     story.expect("findings failed", 0, states.get("failed", 0))
+    story.expect("alerts that no step waited for", [], [it.subject for it in story.inbox.read()])
     story.expect("dead letters", 0, dead_letters(story.organization))
-
-
-def verb(alert: Heard) -> str:
-    """Return what an alert's subject says was done: the words after the severity."""
-    return alert.subject.split("] ", 1)[-1].split(":", 1)[0]
-
-
-def indented(alert: Heard) -> str:
-    """Return an alert as the demo shows it."""
-    lines = [alert.subject, "", *alert.body.splitlines()]
-    return "\n".join(f"   [dim]|[/] {line}".replace("[H", r"\[H") for line in lines) + "\n"
 
 
 def dead_letters(organization: Organization) -> int:
@@ -377,8 +312,11 @@ def dead_letters(organization: Organization) -> int:
 
 
 STEPS = (
-    *(ground, report, bad_setting, enforce, before, deactivate),
-    *(again, attack, quarantine, release, exempt, ledger),
+    *(ground, report, bad_setting, enforce),
+    *identity_center.GIVEN,
+    *(before, deactivate, again, attack, quarantine, release, exempt, granted),
+    *identity_center.CHANGED,
+    ledger,
 )
 
 if __name__ == "__main__":

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from local.organization import Organization
 
-GUARDS = ("keyward-iam-guard", "keyward-settings-guard")
+IAM_GUARD = "keyward-iam-guard"
+IDENTITY_CENTER_GUARD = "keyward-identity-center-guard"
+SETTINGS_GUARD = "keyward-settings-guard"
+# Without Identity Center's: that one comes back to what AWS has not finished.
+AT_ONCE = (IAM_GUARD, SETTINGS_GUARD)
 LEDGER = "keyward-ledger"
 
 
@@ -27,10 +31,10 @@ class Heard:
 
 @dataclass(slots=True)
 class Inbox:
-    """Subscribes to the alerts on creation, and keeps all that arrive."""
+    """Subscribes to the alerts on creation, and keeps what nobody has read."""
 
     organization: Organization
-    heard: list[Heard] = field(default_factory=list)
+    unread: list[Heard] = field(default_factory=list)
     _queue: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,7 +56,69 @@ class Inbox:
         hub.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     def read(self) -> list[Heard]:
-        """Return the alerts that came since the last look, and keep them in `heard`."""
+        """Return the alerts that came since the last look."""
+        return self.take(lambda _: True)
+
+    def take(self, wanted: Callable[[Heard], bool]) -> list[Heard]:
+        """Return the wanted ones of those that nobody has read; the others stay unread."""
+        self.unread += self._received()
+        taken = [heard for heard in self.unread if wanted(heard)]
+        self.unread = [heard for heard in self.unread if not wanted(heard)]
+        return taken
+
+    def wait_for(self, about: str, seconds: float = 45) -> list[Heard]:
+        """Return the alerts with these words in their subject as soon as there is one.
+
+        Raises:
+            TimeoutError: there is none.
+
+        """
+        found: list[Heard] = []
+
+        def arrived() -> bool:
+            found.extend(self.take(lambda heard: about in heard.subject))
+            return bool(found)
+
+        wait_until(arrived, f"there is an alert about {about}", seconds)
+        return found
+
+    def read_when_quiet(self, seconds: float = 30, guards: Iterable[str] = AT_ONCE) -> list[Heard]:
+        """Return what was told once the guards have done all they were given, and all is told.
+
+        Raises:
+            TimeoutError: something was still to be done, or to be told.
+
+        """
+        self.wait_until_quiet(seconds, guards)
+        return self.read()
+
+    def wait_until_quiet(self, seconds: float = 30, guards: Iterable[str] = AT_ONCE) -> None:
+        """Return once the guards have done all they were given, and all is told.
+
+        Raises:
+            TimeoutError: something was still to be done, or to be told.
+
+        """
+        for guard in guards:
+            self.wait_until_few(guard, seconds=seconds)
+        wait_until(lambda: all_told(self.organization), "every finding is told", seconds)
+
+    def wait_until_few(
+        self, guard: str, left: int = 0, *, in_hand: bool = True, seconds: float = 30
+    ) -> None:
+        """Return once a guard has no more than so many messages left to look at.
+
+        Raises:
+            TimeoutError: it has more.
+
+        """
+        wait_until(
+            lambda: unfinished(self.organization, guard, in_hand=in_hand) <= left,
+            f"{guard} is done",
+            seconds,
+        )
+
+    def _received(self) -> list[Heard]:
         sqs = self.organization.hub.sqs
         new = []
         while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get(
@@ -69,32 +135,25 @@ class Inbox:
                     )
                 )
                 sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-        self.heard += new
         return new
 
-    def read_when_quiet(self, seconds: float = 30) -> list[Heard]:
-        """Return what was told once the guards have done all they were given, and all is told.
 
-        Raises:
-            TimeoutError: something was still to be done, or to be told.
+def unfinished(organization: Organization, guard: str, *, in_hand: bool = True) -> int:
+    """Return how many messages a guard has waiting, put off, or in hand.
 
-        """
-        wait_until(lambda: at_rest(self.organization), "the guards are done", seconds)
-        wait_until(lambda: all_told(self.organization), "every finding is told", seconds)
-        return self.read()
-
-
-def at_rest(organization: Organization) -> bool:
-    """Return whether no guard has a message waiting or in hand."""
+    In hand is also what a function gave back as failed, until SQS shows it again.
+    """
     sqs = organization.hub.sqs
-    for name in GUARDS:
-        found = sqs.get_queue_attributes(
-            QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"],
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        )
-        if any(int(number) for number in found["Attributes"].values()):
-            return False
-    return True
+    found = sqs.get_queue_attributes(
+        QueueUrl=sqs.get_queue_url(QueueName=guard)["QueueUrl"],
+        AttributeNames=[
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesDelayed",
+            "ApproximateNumberOfMessagesNotVisible",
+        ],
+    )["Attributes"]
+    counted = [number for name, number in found.items() if in_hand or "NotVisible" not in name]
+    return sum(map(int, counted))
 
 
 def all_told(organization: Organization) -> bool:
