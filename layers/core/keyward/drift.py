@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from keyward.model import Boundary, CustomerPolicy, PermissionSetAttributes
+from keyward.model import Boundary, CustomerPolicy, PermissionSetAttributes, PolicyDocument
 
 
 class Attribute(StrEnum):
@@ -90,6 +90,21 @@ def same_policy(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return (one or "") == (other or "")
     return one == other or _canonical(one) == _canonical(other)
+
+
+def is_wanted(
+    policy: PolicyDocument | CustomerPolicy, wanted: PermissionSetAttributes | None
+) -> bool:
+    """Whether what is wanted of a permission set names this very policy."""
+    if wanted is None:
+        return False
+    match policy:
+        case CustomerPolicy():
+            return policy in wanted.customer_policies
+        case PolicyDocument(arn=str() as arn):
+            return arn in wanted.managed_policies
+        case PolicyDocument(text=text):
+            return wanted.inline_policy is not None and same_policy(text, wanted.inline_policy)
 
 
 def _policy_lines(actual: object, wanted: object) -> tuple[str, ...]:

@@ -336,6 +336,7 @@ class PermissionSet:
     is provisioned) where they were not read. `stale_accounts` hold an older version. `claimed` has
     what an event says of the attributes, nothing else; `added` is the policy that it put on.
     `boundary_document` is None, too, where the boundary is a customer managed policy.
+    `second_opinion` is what IAM Access Analyzer objects to in `added`, where it was asked.
     `catalogue` is the owners'. `former_arn` is what a set that is gone was known by. `since` is
     None where nobody knows since when it is so: Keyward looks by itself.
     """
@@ -350,6 +351,7 @@ class PermissionSet:
     added: "PolicyDocument | CustomerPolicy | None" = None
     documents: "tuple[PolicyDocument, ...] | None" = None
     boundary_document: "PolicyDocument | None" = None
+    second_opinion: tuple[str, ...] = ()
     accounts: tuple[AccountId, ...] | None = None
     stale_accounts: tuple[AccountId, ...] = ()
     catalogue: Catalogue = field(default_factory=dict)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from keyward.gateways.access_analyzer import AccessAnalyzerGateway
 from keyward.gateways.dynamodb import DynamoDbGateway
 from keyward.gateways.iam import IamGateway
 from keyward.gateways.identity_center import IdentityCenterGateway
@@ -104,6 +105,17 @@ class Services:
         """CloudTrail's event history of the management account."""
         return TrailGateway(self._client("cloudtrail"))
 
+    @cached_property
+    def _access_analyzer(self) -> AccessAnalyzerGateway:
+        # What is only a second opinion must not use up a function's time.
+        client = self._client("accessanalyzer", attempts=1)
+        return AccessAnalyzerGateway(client=client, account=self.environment.hub_account)
+
+    def access_analyzer(self, now: datetime) -> AccessAnalyzerGateway | None:
+        """IAM Access Analyzer in the hub's region; None where settings don't allow it."""
+        allowed = self.accepted(now).settings.identity_center.second_opinion
+        return self._access_analyzer if allowed else None
+
     def identity_center(self, now: datetime) -> IdentityCenterGateway:
         """Identity Center, which lives in the management account and in the hub's region."""
         if self._center is None:
@@ -128,6 +140,7 @@ class Services:
             hub_iam=lambda: self.iam(self.environment.hub_account, now),
             identity_center=lambda: self.identity_center(now),
             trail=lambda: self.trail,
+            access_analyzer=lambda: self.access_analyzer(now),
             parents=lambda of: self.parents(of, now),
         )
 
@@ -207,7 +220,12 @@ class Services:
         return boto3.session.Session()
 
     def _client(
-        self, service: str, session: Session | None = None, region: str | None = None
+        self,
+        service: str,
+        session: Session | None = None,
+        region: str | None = None,
+        *,
+        attempts: int = 3,
     ) -> Any:  # noqa: ANN401 - a boto3 client of any service
         from botocore.config import Config  # noqa: PLC0415 - on first use only
 
@@ -223,7 +241,7 @@ class Services:
         config = Config(
             connect_timeout=3,
             read_timeout=10,
-            retries={"mode": "standard", "max_attempts": 3},
+            retries={"mode": "standard", "max_attempts": attempts},
         )
         return self._boto.client(service, region_name=region, config=config, **credentials)  # type: ignore[call-overload]  # the service is a variable
 

@@ -98,6 +98,14 @@ class IdentityCenter(Setting):
             "policy, until the last of them has ended."
         ),
     )
+    second_opinion: bool = Field(
+        default=False,
+        description=(
+            "Whether IAM Access Analyzer is asked, too, about a policy that was put on a "
+            "permission set and that makes nobody administrator by Keyward's own analysis. AWS "
+            "charges for each such check."
+        ),
+    )
 
 
 class ProtectedPrincipal(Setting):

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from keyward.actions import RequestKind
+from keyward.drift import is_wanted
 from keyward.errors import EventError, GatewayError, NotFoundError
 from keyward.events import KEYWARD, text_of
 from keyward.facts import directory
@@ -31,6 +32,8 @@ from keyward.model import (
     PolicyDocument,
     PrincipalKind,
 )
+from keyward.observability import logger
+from keyward.policy.sentinels import worth_asking
 
 if TYPE_CHECKING:
     from keyward.gateways.identity_center import IdentityCenterGateway
@@ -181,7 +184,9 @@ def _read(claim: PermissionSet, reach: "Reach", ledger: "Ledger", now: datetime)
         ledger.remember_set(arn, found.name)
         wanted = with_denies(found.wanted, ledger.live_denies(arn, now=now))
         found = replace(found, catalogue={**found.catalogue, found.name: wanted})
-    found = replace(found, accounts=center.accounts_of(arn))
+    found = replace(
+        found, accounts=center.accounts_of(arn), second_opinion=_second_opinion(found, reach)
+    )
     if claim.since is not None:
         return found
     every = center.arns()
@@ -239,6 +244,25 @@ def _still_on(
             return next(same, None)
         case None:
             return None
+
+
+def _second_opinion(found: PermissionSet, reach: "Reach") -> tuple[str, ...]:
+    """What IAM Access Analyzer objects to in the policy that an event put on; nothing if unasked.
+
+    It is paid for each time: it isn't asked where the catalogue names the policy, or where it could
+    know of nothing that Keyward doesn't. Where it doesn't answer, everything else goes on.
+    """
+    added = found.added
+    if not isinstance(added, PolicyDocument) or is_wanted(added, found.wanted):
+        return ()
+    try:
+        analyzer = reach.access_analyzer()
+        if analyzer is None or not worth_asking(added):
+            return ()
+        return analyzer.objections(added)
+    except GatewayError as error:
+        logger.warning("no second opinion", subject=found.label, reason=str(error))
+        return ()
 
 
 # Assignments

@@ -20,29 +20,39 @@ A customer managed policy is told (`customer_severity`) and not taken off, unles
 names it for that set: each account has its own under that name, and no other is read. Where the
 set's role lands, iam-admin-granted judges what it says there.
 
+Where `identity_center.second_opinion` of /keyward/settings allows it, IAM Access Analyzer is asked
+about a policy that was put on and that Keyward's own analysis finds to lead less far than
+`escalation`: whether it allows a call that by itself makes one administrator, on users, groups,
+roles or policies of any name. Where it says so, that is told (medium) and nothing taken off; where
+`reach` is admin, it isn't. It reads the policy alone and knows no boundary. That it can't be asked
+changes nothing.
+
 Known gaps: names prove nothing: where Control Tower is not in use, take its sets out of
 `admin_sets`. A boundary that is a customer managed policy isn't read, and counts as none. Taking a
 boundary away is judged for sets of the catalogue alone (idc-boundary-missing). Where two policies
 complete each other, each counts as completing. What the sweep finds is told: which of the policies
-should go, people say. What AWS adds to a managed policy later is found by the sweep only. None of
-these events was seen: their parameters come from the API model, those of PutPermissionsPolicy from
-the console's requests.
+should go, people say. What AWS adds to a managed policy later is found by the sweep only. IAM
+Access Analyzer says what a policy might allow: how far it weighs conditions was not tried, and
+about ways of several calls it isn't asked. None of these events was seen: their parameters come
+from the API model, those of PutPermissionsPolicy from the console's requests.
 
 How to fix: take the policy off and provision the set. If the set is meant to be administrator, list
 the policy in the catalogue, or the set in `admin_sets`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import batched
 from typing import Literal
 
 from pydantic import Field
 
 from keyward.actions import Enforcement
-from keyward.drift import same_policy
+from keyward.drift import is_wanted
 from keyward.findings import Reason, Severity
 from keyward.model import CustomerPolicy, Hint, PermissionSet, PolicyDocument
 from keyward.policy import Grant, Reach, analyse, contributes
 from keyward.policy.aws_managed import harmless
+from keyward.policy.sentinels import SENTINELS
 from keyward.rule import Rule
 from keyward.settings import RuleSettings
 
@@ -130,16 +140,7 @@ def _suspects(permission_set: PermissionSet, hint: Hint) -> Iterable[Policy]:
 
 def _is_listed(policy: Policy, permission_set: PermissionSet) -> bool:
     """Whether the catalogue names this policy for this set."""
-    wanted = permission_set.wanted
-    if wanted is None:
-        return False
-    match policy:
-        case CustomerPolicy():
-            return policy in wanted.customer_policies
-        case PolicyDocument(arn=str() as arn):
-            return arn in wanted.managed_policies
-        case PolicyDocument(text=text):
-            return wanted.inline_policy is not None and same_policy(text, wanted.inline_policy)
+    return is_wanted(policy, permission_set.wanted)
 
 
 def _unread(policy: CustomerPolicy, permission_set: PermissionSet, settings: Settings) -> Reason:
@@ -176,7 +177,27 @@ def _objections(
         )
     elif policy.name in together.unreadable and not _grants_nothing(policy):
         text = f"{on} says something that Keyward can't read: look by hand"
-        yield Reason(code=_code(policy), text=text, report_only=True)
+        details = _second_opinion(permission_set)
+        yield Reason(code=_code(policy), text=text, details=details, report_only=True)
+    elif permission_set.second_opinion and least <= Reach.ESCALATION.rank:
+        yield Reason(
+            code=f"second-opinion:{policy.arn or policy.name}",
+            text=(
+                f"{on} may make its holder administrator, says IAM Access Analyzer; by Keyward's "
+                f"own analysis it doesn't: look by hand"
+            ),
+            severity=Severity.MEDIUM,
+            details=_second_opinion(permission_set),
+            report_only=True,
+        )
+
+
+def _second_opinion(permission_set: PermissionSet) -> tuple[str, ...]:
+    """What IAM Access Analyzer objects to, and what it was asked; nothing where it doesn't."""
+    if not permission_set.second_opinion:
+        return ()
+    asked = (f"asked about {', '.join(calls)}" for calls in batched(SENTINELS, 6, strict=False))
+    return (*permission_set.second_opinion, *asked)
 
 
 def _lines(grants: Sequence[Grant]) -> tuple[str, ...]:
