@@ -75,6 +75,7 @@ IDENTITY_CENTER_QUEUE = "keyward-identity-center-guard"
 # What may stand beside "*": AWS knows no resource for it, or doesn't document which.
 # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 WITHOUT_RESOURCE = {
+    "access-analyzer:CheckAccessNotGranted": "takes no resource",
     "iam:GetAccountSummary": "takes no resource",
     "iam:ListPolicies": "takes no resource",
     "iam:ListRoles": "takes no resource",
@@ -902,6 +903,8 @@ def test_what_the_delegated_administrator_does_reaches_the_hub_wherever_it_is(
 ) -> None:
     event = event | {"account": MEMBER_ACCOUNT}
     assert reaches_bus(THE_DELEGATE, event)
+    patterns = HUB_ELSEWHERE_WITH_DELEGATE.patterns("keyward")
+    assert any(matches(patterns[name], event) for name in IDENTITY_CENTER_GUARD_RULES)
     here = member(hub_region="us-east-1", delegated=MEMBER_ACCOUNT)
     assert reaches_bus(here, event), "where the hub is in us-east-1, the rule of every member"
     in_us_east_1 = member(delegated=MEMBER_ACCOUNT)
