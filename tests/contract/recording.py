@@ -117,6 +117,8 @@ def asked_for(
             return [*_of_identity_center(operation, params), *_replayed(operation, params)]
         case "identitystore", _:
             return _of_identity_store(operation, params)
+        case "accessanalyzer", "CheckAccessNotGranted":
+            return [Asked(f"access-analyzer:{operation}", "*")]
         case "cloudtrail", "LookupEvents":
             return [Asked(action, "*")]
         case "sqs", "SendMessage":

@@ -331,6 +331,10 @@ NOTHING = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}],
 }
+PASSING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*"}],
+}
 EVERYTHING = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
@@ -387,6 +391,10 @@ def identity_center_guard(story: Story) -> None:
             story.tag(record, late="yes")
         story.follow()
         center.behaviour.looks_in_progress = 2
+
+    contractors = story.named("Contractors")
+    passing = {"PermissionSetArn": contractors, "InlinePolicy": json.dumps(PASSING)}
+    story.settle(center.do("PutInlinePolicyToPermissionSet", None, **passing))
 
 
 def edit(story: Story, arn: str, operation: str, **params: Any) -> None:
@@ -574,7 +582,11 @@ def a_story(*, in_hub: bool) -> Iterator[Story]:
         a_center(world, patch) as center,
     ):
         plenty = {"window_minutes": 60, "organization": 500, "account": 500}
-        chosen: dict[str, Any] = {"ceiling": "enforce", "budgets": plenty}
+        chosen: dict[str, Any] = {
+            "ceiling": "enforce",
+            "budgets": plenty,
+            "identity_center": {"second_opinion": True},
+        }
         if in_hub:
             chosen["act_in_management_account"] = HUB
         all_of_it = {"mode": "enforce", "existing": "enforce"}

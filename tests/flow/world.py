@@ -46,6 +46,7 @@ class Extension:
     boundaries: dict[tuple[str, str], str] = field(default_factory=dict)
     credentials: dict[tuple[str, str], dict[str, dict[str, Any]]] = field(default_factory=dict)
     trail: list[dict[str, Any]] = field(default_factory=list)
+    opinion: dict[str, Any] = field(default_factory=lambda: {"result": "PASS"})
     policy_slots: int = 10
     group_slots: int = 10
 
@@ -407,6 +408,8 @@ def _intercept(world: World, monkeypatch: Any) -> None:
         def call() -> Any:
             if operation == "LookupEvents":
                 return {"Events": [{"CloudTrailEvent": json.dumps(it)} for it in extension.trail]}
+            if operation == "CheckAccessNotGranted":
+                return extension.opinion
             if client.meta.service_model.service_name != "iam":
                 return original(client, operation, params)
             account = _account_of(client)
