@@ -6,8 +6,7 @@ from functools import cache
 from keyward import events, facts
 from keyward.actions import Enforcement
 from keyward.errors import EventError
-from keyward.findings import Finding
-from keyward.findings import Reason
+from keyward.findings import Finding, Reason
 from keyward.model import Hint
 from keyward.rule import AnyRule, InForce, judge
 from keyward.rules import every, guard_of
