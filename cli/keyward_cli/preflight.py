@@ -45,6 +45,15 @@ class Preflight:
     command: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Instance:
+    """What the region shows of Identity Center; `key_arn` is of a key of the customer's own."""
+
+    owners: tuple[str, ...]
+    home: str | None = None
+    key_arn: str | None = None
+
+
 def preflight(caller: Caller) -> Preflight:
     """Looks at everything that a deployment needs; reads only. A failed call is a failed check.
 
@@ -74,17 +83,27 @@ def preflight(caller: Caller) -> Preflight:
         checks.append(Check(name="organization root", ok=True, found=root))
     checks.extend(_checked("trusted access", lambda: _trusted_access(session)))
     checks.extend(_checked("organization trail", lambda: _trail(session)))
-    checks.extend(_checked("region", lambda: _region(session, manager)))
+    instance = None
+    if region is None:
+        checks.append(NO_REGION)
+    else:
+        instance = _try(checks, "region", lambda: _instance(session, manager))
+        if instance is not None:
+            checks.extend(_region(region, instance, manager))
     if delegates is not None:
         checks.append(_delegated(delegates))
     checks.extend(_checked("region-deny policies", lambda: _region_deny(session)))
     command = None
-    if None not in {region, root} and organization is not None and delegates is not None:
+    if organization and root and instance is not None and delegates is not None:
+        parameters = {"OrganizationId": organization["Id"], "OrganizationRootId": root}
+        if delegates:
+            parameters["DelegatedAdministrator"] = delegates[0]
+        if instance.key_arn:
+            parameters["IdentityCenterKeyArn"] = instance.key_arn
         command = (
             f"sam build && sam deploy --stack-name keyward --region {region} --resolve-s3 "
             "--capabilities CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --parameter-overrides "
-            f"OrganizationId={organization['Id']} OrganizationRootId={root}"
-            + "".join(f" DelegatedAdministrator={account}" for account in delegates[:1])
+            + " ".join(f"{name}={value}" for name, value in parameters.items())
         )
     return Preflight(checks=tuple(checks), command=command)
 
@@ -184,28 +203,52 @@ def _trail(session: "Session") -> Iterator[Check]:
     )
 
 
-def _region(session: "Session", manager: str | None) -> Iterator[Check]:
-    region = session.region_name
-    if region is None:
-        yield Check(
-            name="region", ok=False, found="none is set", remedy="set AWS_REGION or --region"
-        )
-        return
+NO_REGION = Check(name="region", ok=False, found="none is set", remedy="set AWS_REGION or --region")
+
+
+def _instance(session: "Session", manager: str | None) -> _Instance:
+    """The organization's instance, as the region shows it; it may have been added to others."""
+    client = session.client("sso-admin")
     with translated("ListInstances of Identity Center"):
-        instances = session.client("sso-admin").list_instances()["Instances"]
+        instances = client.list_instances()["Instances"]
+    owners = tuple(sorted({each.get("OwnerAccountId", "unknown") for each in instances}))
+    ours = [each["InstanceArn"] for each in instances if each.get("OwnerAccountId") == manager]
+    if not ours:
+        return _Instance(owners=owners)
+    with translated(f"DescribeInstance {ours[0]}"):
+        described = client.describe_instance(InstanceArn=ours[0])
+    return _Instance(
+        owners=owners,
+        home=described.get("PrimaryRegion"),
+        key_arn=described.get("EncryptionConfigurationDetails", {}).get("KmsKeyArn"),
+    )
+
+
+def _region(region: str, instance: _Instance, manager: str | None) -> Iterator[Check]:
+    """Events and changes are in Identity Center's primary region only.
+
+    Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/api-support-in-additional-regions.html
+    """
+    is_home = bool(instance.owners) and instance.home in {None, region}
+    elsewhere = f", which is {instance.home}" if instance.home not in {None, region} else ""
     yield Check(
         name="region",
-        ok=bool(instances),
-        found=f"{region}{' is' if instances else ' is not'} Identity Center's home",
+        ok=is_home,
+        found=f"{region}{' is' if is_home else ' is not'} Identity Center's home{elsewhere}",
         remedy="deploy the hub into Identity Center's region: set AWS_REGION or --region",
     )
-    if instances and manager is not None:
-        owners = sorted({instance.get("OwnerAccountId", "unknown") for instance in instances})
+    if instance.owners and manager is not None:
         yield Check(
             name="Identity Center's owner",
-            ok=manager in owners,
-            found=f"the instance belongs to {', '.join(owners)}",
+            ok=manager in instance.owners,
+            found=f"the instance belongs to {', '.join(instance.owners)}",
             remedy="have an organization instance: Keyward keeps no instance of a single account",
+        )
+    if instance.key_arn is not None:
+        yield Check(
+            name="Identity Center's key",
+            ok=True,
+            found=f"{instance.key_arn} is your own: Keyward's roles get leave to decrypt by it",
         )
     if region != IAM_REGION:
         yield Check(

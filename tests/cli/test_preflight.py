@@ -33,6 +33,10 @@ READY: dict[str, Any] = {
     "DescribeTrails": {"trailList": [TRAIL]},
     "GetTrailStatus": {"IsLogging": True},
     "ListInstances": {"Instances": [{"InstanceArn": INSTANCE, "OwnerAccountId": MANAGEMENT}]},
+    "DescribeInstance": {
+        "InstanceArn": INSTANCE,
+        "EncryptionConfigurationDetails": {"KeyType": "AWS_OWNED_KMS_KEY"},
+    },
     "ListDelegatedAdministrators": {"DelegatedAdministrators": []},
     "ListPolicies": {"Policies": [{"Id": "p-1", "Name": "regions"}]},
     "DescribePolicy": {"Policy": {"Content": "{}"}},
@@ -118,6 +122,29 @@ def test_the_command_names_the_delegated_administrator_of_identity_center(
     )
     (told,) = [one for one in report["checks"] if one["name"] == "delegated administrator"]
     assert "444455556666" in told["found"]
+
+
+def test_the_command_names_the_key_that_identity_center_is_encrypted_with(
+    cli: Cli, aws: dict[str, Any]
+) -> None:
+    key = "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"
+    own = {"KeyType": "CUSTOMER_MANAGED_KEY", "KmsKeyArn": key}
+    aws["DescribeInstance"] = {"InstanceArn": INSTANCE, "EncryptionConfigurationDetails": own}
+    status, report = found(cli)
+    assert status == 0
+    assert report["command"].endswith(f" IdentityCenterKeyArn={key}")
+
+
+def test_a_region_that_identity_center_was_only_added_to_is_not_its_home(
+    cli: Cli, aws: dict[str, Any]
+) -> None:
+    aws["DescribeInstance"] = {"InstanceArn": INSTANCE, "PrimaryRegion": "eu-central-1"}
+    status, report = found(cli, "--region", "eu-west-1")
+    assert (status, not_ok(report)) == (1, {"region": False})
+    assert (
+        "eu-central-1" in next(one for one in report["checks"] if one["name"] == "region")["found"]
+    )
+    assert found(cli, "--region", "eu-central-1")[0] == 0
 
 
 def test_no_command_is_printed_while_the_delegated_administrator_is_unknown(

@@ -287,6 +287,20 @@ def test_who_changes_access_may_do_so_by_identity_center_and_not_make_anybody_in
     }
 
 
+def test_a_key_of_the_customers_is_used_by_way_of_identity_center_alone() -> None:
+    key = f"arn:aws:kms:us-east-1:{HUB_ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+    encrypted = hub(IdentityCenterKeyArn=key)
+    for function in FUNCTIONS:
+        before = allowing(HUB, f"{function}Role", "kms:Decrypt")
+        after = allowing(encrypted, f"{function}Role", "kms:Decrypt")
+        more = [one for one in after if one not in before]
+        reads = function in {"IdentityCenterGuard", "Operator"}
+        assert [one["Resource"] for one in more] == ([[key]] if reads else [])
+        for one in more:
+            services = ["identitystore.us-east-1.amazonaws.com", "sso.us-east-1.amazonaws.com"]
+            assert one["Condition"] == {"StringEquals": {"kms:ViaService": services}}
+
+
 def test_nobody_else_changes_identity_center() -> None:
     for function in ("IamGuard", "SettingsGuard", "Notifier"):
         services = {
