@@ -6,7 +6,9 @@ import pytest
 from keyward.actions import Enforcement
 from keyward.findings import Reason, Severity
 from keyward.model import CustomerPolicy, PermissionSet, PermissionSetAttributes, PolicyDocument
+from keyward.policy.sentinels import SENTINELS
 from keyward.rules.idc_permission_set_admin_equivalent import RULE
+from keyward.text import clean
 from tests.builders import (
     ADMINISTRATOR_ARN,
     CATALOGUE,
@@ -149,6 +151,60 @@ def test_what_cannot_be_read_in_part_hides_nothing() -> None:
     partly = PolicyDocument(name="inline policy", text=json.dumps({"Statement": statements}))
     (reason,) = found(read(partly))
     assert not reason.report_only
+
+
+# ------------------------------------------------------------------ a second opinion
+
+
+OPINION = ("One of the actions in the statement with index: 0.",)
+
+
+def test_what_access_analyzer_alone_objects_to_is_told_and_stays() -> None:
+    (reason,) = found(read(PASSING, READING, second_opinion=OPINION))
+    assert reason.code == "second-opinion:arn:aws:iam::aws:policy/Passing"
+    assert (reason.report_only, reason.maybe, reason.severity) == (True, False, Severity.MEDIUM)
+    assert reason.text.startswith("policy Passing on permission set Developer may make")
+    assert "IAM Access Analyzer" in reason.text
+    (of_inline,) = found(read(inline("iam:PassRole"), second_opinion=OPINION))
+    assert of_inline.code == "second-opinion:inline policy"
+
+
+def test_its_reasons_stand_above_what_it_was_asked() -> None:
+    (reason,) = found(read(PASSING, second_opinion=OPINION))
+    opinion, *asked = reason.details
+    assert opinion == OPINION[0]
+    calls = [call for line in asked for call in line.removeprefix("asked about ").split(", ")]
+    assert calls == list(SENTINELS)
+    assert all(line == clean(line) for line in reason.details)
+
+
+def test_what_keyward_objects_to_itself_needs_no_second_opinion() -> None:
+    alone, with_it = (found(read(EVERYTHING, second_opinion=it)) for it in ((), OPINION))
+    assert with_it == alone
+    assert found(read(PASSING, RUNNING, second_opinion=OPINION)) == found(read(PASSING, RUNNING))
+
+
+def test_what_keyward_cannot_read_is_told_with_what_access_analyzer_says() -> None:
+    unreadable = PolicyDocument(name="inline policy", text='{"Statement": "none"}')
+    (reason,) = found(read(unreadable, second_opinion=OPINION))
+    assert (reason.code, reason.report_only) == ("admin:inline policy", True)
+    assert reason.details[0] == OPINION[0]
+    (unasked,) = found(read(unreadable))
+    assert unasked.details == ()
+
+
+@pytest.mark.parametrize(
+    ("reach", "is_told"), [("indirect", True), ("escalation", True), ("admin", False)]
+)
+def test_it_is_heard_where_ways_to_make_oneself_administrator_count(
+    reach: str, *, is_told: bool
+) -> None:
+    assert bool(found(read(PASSING, second_opinion=OPINION), reach=reach)) is is_told
+
+
+def test_it_is_not_heard_about_what_the_catalogue_names() -> None:
+    wanted = PermissionSetAttributes(managed_policies=(PASSING.arn or "",))
+    assert found(read(PASSING, second_opinion=OPINION, catalogue={"Developer": wanted})) == []
 
 
 # ------------------------------------------------------------------ what may be so
