@@ -32,7 +32,6 @@ from keyward.model import (
     PolicyDocument,
     PrincipalKind,
 )
-from keyward.observability import logger
 from keyward.policy.sentinels import worth_asking
 
 if TYPE_CHECKING:
@@ -261,6 +260,8 @@ def _second_opinion(found: PermissionSet, reach: "Reach") -> tuple[str, ...]:
             return ()
         return analyzer.objections(added)
     except GatewayError as error:
+        from keyward.observability import logger  # noqa: PLC0415 - explain does without its package
+
         logger.warning("no second opinion", subject=found.label, reason=str(error))
         return ()
 
