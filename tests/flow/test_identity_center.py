@@ -484,6 +484,27 @@ def test_a_deleted_set_of_the_catalogue_is_made_again_with_its_groups(center: Ce
     assert center.named("Developer") is None
 
 
+def test_a_set_that_was_made_again_and_deleted_at_once_is_made_again(center: Center) -> None:
+    arn = center.developer()
+    center.world.ledger.remember_set(arn, "Developer")
+    for _ in range(2):
+        arn = center.named("Developer") or ""
+        deletion = center.do("DeletePermissionSet", PermissionSetArn=arn)
+        center.world.extension.trail = [deletion["detail"]]
+        center.settle(deletion)
+        center.world.later(minutes=10)
+    assert center.named("Developer") not in {None, arn}
+    assert center.world.finding("idc-permission-set-deleted").episode == 2
+
+
+def test_an_event_from_a_clock_that_is_ahead_is_dealt_with_at_once(center: Center) -> None:
+    arn, user = center.developer(), center.user("jane")
+    center.assigned(arn, "USER", user)
+    ahead = center.world.now + timedelta(seconds=4)
+    center.deliver(center.event("CreateAccountAssignment", asked(center, arn, user), at=ahead))
+    assert center.world.finding(USER_RULE).state is State.ACTING
+
+
 def test_an_event_of_the_delegated_administrators_account_counts_the_same(center: Center) -> None:
     arn, user = center.developer(), center.user("jane")
     event = center.assign_user(arn, user)

@@ -105,7 +105,7 @@ def carry_out(
             done = _provisioned(_arn(target), state, center, now)
             what = f"permission set {target.permission_set_name} is as wanted again"
         case RecreatePermissionSet():
-            done = _recreated(action, state, center, now)
+            done = _recreated(action, state, center=center, ledger=ledger, now=now)
             what = f"permission set {action.target.permission_set_name} is there again"
         case ProvisionPermissionSet(target=target):
             done = _provisioned(_arn(target), state, center, now)
@@ -402,12 +402,18 @@ def _provisioned(
 
 
 def _recreated(
-    action: RecreatePermissionSet, state: Pending, center: IdentityCenterGateway, now: datetime
+    action: RecreatePermissionSet,
+    state: Pending,
+    *,
+    center: IdentityCenterGateway,
+    ledger: Ledger,
+    now: datetime,
 ) -> str | Pending:
     name = action.target.permission_set_name
     arn = state.arn or center.names().get(name)
     if arn is None:
         arn = center.create(name, action.wanted)
+    ledger.remember_set(arn, name)
     state = state.model_copy(update={"arn": arn})
     state = _made_like(arn, action.wanted, state, center)
     wanted = [

@@ -376,9 +376,9 @@ def _ready(
     """The rules that look now; and after how many seconds the last one that suspects something can.
 
     A change that comes in several calls is to be complete by then. What Keyward tells itself needs
-    no waiting.
+    no waiting. An event from a clock that is ahead has just happened.
     """
-    age = (now - hint.time).total_seconds() if hint.origin == "event" else math.inf
+    age = max((now - hint.time).total_seconds(), 0) if hint.origin == "event" else math.inf
     ready = tuple(rule for rule in rules if rule.patience_seconds <= age)
     patience = {rule.id: rule.patience_seconds for rule in rules}
     longest = max(patience[finding.rule] for finding in suspected)
