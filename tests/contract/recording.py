@@ -117,7 +117,7 @@ def asked_for(
             return [*_of_identity_center(operation, params), *_replayed(operation, params)]
         case "identitystore", _:
             return _of_identity_store(operation, params)
-        case "accessanalyzer", "CheckAccessNotGranted":
+        case "accessanalyzer", "CheckAccessNotGranted" | "ValidatePolicy":
             return [Asked(f"access-analyzer:{operation}", "*")]
         case "cloudtrail", "LookupEvents":
             return [Asked(action, "*")]

@@ -513,10 +513,10 @@ def operator(story: Story) -> None:
 def settings_guard(story: Story) -> None:
     """A tree of which a part is refused, and then one that is as it was."""
     ssm = boto3.client("ssm", region_name=REGION)
-    reader = {**CATALOGUE["Reader"], "session_hours": 2}
+    reader = {**CATALOGUE["Reader"], "session_hours": 2, "inline_policy": NOTHING}
     newer = {**reader, "managed_policies": ["arn:aws:iam::aws:policy/NewerThanThisVersion"]}
     tree = {
-        "settings": {"ceiling": "report"},
+        "settings": {"ceiling": "report", "identity_center": {"second_opinion": True}},
         "rules/no-such-rule": {},
         "permission-sets/Reader": reader,
         "permission-sets/Newer": newer,

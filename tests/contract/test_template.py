@@ -76,6 +76,7 @@ IDENTITY_CENTER_QUEUE = "keyward-identity-center-guard"
 # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 WITHOUT_RESOURCE = {
     "access-analyzer:CheckAccessNotGranted": "takes no resource",
+    "access-analyzer:ValidatePolicy": "takes no resource",
     "iam:GetAccountSummary": "takes no resource",
     "iam:ListPolicies": "takes no resource",
     "iam:ListRoles": "takes no resource",

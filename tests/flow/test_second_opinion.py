@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
 
-from keyward.findings import FindingRecord, Severity, State
+from keyward import rules
+from keyward.findings import FindingRecord, Notice, Severity, State
+from keyward.settling import settle
 from tests.flow.center import ADMINISTRATOR_ACCESS, DEVELOPER, READ_ONLY_ACCESS, Center
-from tests.flow.world import HUB, aws_error
+from tests.flow.world import HUB, REGION, aws_error
 
 RULE = "idc-permission-set-admin-equivalent"
 CHECK = "CheckAccessNotGranted"
@@ -94,9 +97,9 @@ def test_the_same_policy_is_asked_about_once_while_a_function_is_warm(center: Ce
 # Its absence
 
 
-def refusing(code: str, status: int) -> Callable[..., Any]:
+def refusing(code: str, status: int, *, refused: str = CHECK) -> Callable[..., Any]:
     def fault(operation: str, _params: dict[str, Any], call: Callable[[], Any]) -> Any:
-        if operation == CHECK:
+        if operation == refused:
             raise aws_error(code, operation, status)
         return call()
 
@@ -135,3 +138,98 @@ def test_without_it_what_keyward_finds_is_acted_upon_all_the_same(center: Center
     assert center.policies(arn) == {READ_ONLY_ACCESS}
     put(center)
     assert [record.state for record in told(center)] == [State.ACTED]
+
+
+# The catalogue's inline policies
+
+
+VALIDATE = "ValidatePolicy"
+DOUBT = {
+    "findingType": "SECURITY_WARNING",
+    "issueCode": "PASS_ROLE_WITH_STAR_IN_RESOURCE",
+    "findingDetails": "It can be overly permissive",
+}
+
+
+def catalogued(center: Center, *names: str, action: str = "iam:PassRole") -> int:
+    """The owners write a permission set of each name; how often Access Analyzer was asked."""
+    client = boto3.client("ssm", region_name=REGION)
+    entry = {**DEVELOPER, "inline_policy": json.loads(policy(action))}
+    for name in names:
+        text = json.dumps(entry)
+        parameter = f"/keyward/permission-sets/{name}"
+        client.put_parameter(Name=parameter, Value=text, Type="String", Overwrite=True)
+    center.world.later(minutes=1)
+    services = center.world.services
+    with center.world.recorded() as calls:
+        compilation = settle(
+            ssm=services.ssm,
+            ledger=services.ledger,
+            rules=rules.every(),
+            now=center.world.now,
+            hub=services,
+        )
+        assert not compilation.refused
+        return [name for name, _ in calls].count(VALIDATE)
+
+
+def allow_it(*, allowed: bool = True) -> None:
+    text = json.dumps({"identity_center": {"second_opinion": allowed}})
+    boto3.client("ssm", region_name=REGION).put_parameter(
+        Name="/keyward/settings", Value=text, Type="String", Overwrite=True
+    )
+
+
+def doubted(center: Center) -> list[Notice]:
+    return [
+        one
+        for one in center.world.untold()
+        if isinstance(one, Notice) and one.kind == "policy-doubted"
+    ]
+
+
+def test_what_it_doubts_in_the_catalogue_is_told_once_and_in_force(center: Center) -> None:
+    allow_it()
+    center.world.extension.doubts = [DOUBT]
+    assert catalogued(center, "Builder") == 1
+    assert catalogued(center, "Builder") == 0
+    (notice,) = doubted(center)
+    assert "permission set Builder" in notice.title
+    assert "PASS_ROLE_WITH_STAR_IN_RESOURCE: It can be overly permissive." in notice.text
+    assert "/keyward/permission-sets/Builder" in notice.text
+    accepted = center.world.ledger.accepted()
+    assert accepted is not None
+    assert "Builder" in accepted.permission_sets
+    assert catalogued(center, "Builder", action="iam:GetRole") == 1
+    assert len(doubted(center)) == 2
+
+
+def test_the_catalogue_is_not_doubted_unless_a_setting_allows_it(center: Center) -> None:
+    allow_it(allowed=False)
+    center.world.extension.doubts = [DOUBT]
+    assert catalogued(center, "Builder") == 0
+    assert doubted(center) == []
+
+
+def test_a_catalogue_in_which_it_finds_nothing_is_not_told(center: Center) -> None:
+    allow_it()
+    assert catalogued(center, "Builder") == 1
+    assert doubted(center) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"), [("AccessDeniedException", 2), ("ThrottlingException", 1)]
+)
+def test_without_it_the_catalogue_is_in_force_and_looked_at(
+    center: Center, code: str, asked: int
+) -> None:
+    allow_it()
+    center.world.fault = refusing(code, 400, refused=VALIDATE)
+    assert catalogued(center, "Builder", "Tester") == asked
+    assert doubted(center) == []
+    accepted = center.world.ledger.accepted()
+    assert accepted is not None
+    assert {"Builder", "Tester"} <= set(accepted.permission_sets)
+    assert not accepted.unchecked
+    message = center.next_message() or ""
+    assert json.loads(message)["parameters"]["permissionSetName"] in {"Builder", "Tester"}

@@ -47,6 +47,7 @@ class Extension:
     credentials: dict[tuple[str, str], dict[str, dict[str, Any]]] = field(default_factory=dict)
     trail: list[dict[str, Any]] = field(default_factory=list)
     opinion: dict[str, Any] = field(default_factory=lambda: {"result": "PASS"})
+    doubts: list[dict[str, str]] = field(default_factory=list)
     policy_slots: int = 10
     group_slots: int = 10
 
@@ -410,6 +411,8 @@ def _intercept(world: World, monkeypatch: Any) -> None:
                 return {"Events": [{"CloudTrailEvent": json.dumps(it)} for it in extension.trail]}
             if operation == "CheckAccessNotGranted":
                 return extension.opinion
+            if operation == "ValidatePolicy":
+                return {"findings": extension.doubts}
             if client.meta.service_model.service_name != "iam":
                 return original(client, operation, params)
             account = _account_of(client)

@@ -143,3 +143,51 @@ def test_resources_are_of_the_partition_that_answers() -> None:
     with Stubber(elsewhere) as stub:
         stub.add_response("check_access_not_granted", PASS, {**QUESTION, "access": [access]})
         assert a_gateway(elsewhere).objections(DOCUMENT) == ()
+
+
+# ------------------------------------------------------------------ ValidatePolicy
+
+
+VALIDATED = {
+    "locale": "EN",
+    "policyDocument": DOCUMENT.text,
+    "policyType": "IDENTITY_POLICY",
+}
+
+
+def a_finding(kind: str, code: str = "INVALID_ACTION") -> dict[str, Any]:
+    return {
+        "findingType": kind,
+        "issueCode": code,
+        "findingDetails": "The action does not exist.",
+        "learnMoreLink": "https://example.com",
+        "locations": [],
+    }
+
+
+def test_what_does_not_work_or_allows_too_much_is_doubted_and_style_is_not(client: Any) -> None:
+    kinds = ("SUGGESTION", "ERROR", "WARNING", "SECURITY_WARNING")
+    with Stubber(client) as stub:
+        findings = [a_finding(kind, code=f"OF_{kind}") for kind in kinds]
+        stub.add_response("validate_policy", {"findings": findings}, VALIDATED)
+        assert a_gateway(client).doubts(DOCUMENT) == (
+            "OF_ERROR: The action does not exist.",
+            "OF_SECURITY_WARNING: The action does not exist.",
+        )
+
+
+def test_doubts_are_read_to_the_last_page_and_not_all_shown(client: Any) -> None:
+    page = {"findings": [a_finding("WARNING")], "nextToken": "more"}
+    last = {"findings": [a_finding("ERROR")] * (SHOWN + 1)}
+    with Stubber(client) as stub:
+        stub.add_response("validate_policy", page, VALIDATED)
+        stub.add_response("validate_policy", last, {**VALIDATED, "nextToken": "more"})
+        assert len(a_gateway(client).doubts(DOCUMENT)) == SHOWN
+
+
+def test_where_it_does_not_validate_that_is_an_error(client: Any) -> None:
+    with Stubber(client) as stub:
+        stub.add_client_error("validate_policy", service_error_code="ThrottlingException")
+        with pytest.raises(GatewayError, match="ValidatePolicy inline policy: Thrott") as raised:
+            a_gateway(client).doubts(DOCUMENT)
+    assert raised.value.retryable

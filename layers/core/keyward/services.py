@@ -106,15 +106,11 @@ class Services:
         return TrailGateway(self._client("cloudtrail"))
 
     @cached_property
-    def _access_analyzer(self) -> AccessAnalyzerGateway:
+    def access_analyzer(self) -> AccessAnalyzerGateway:
+        """IAM Access Analyzer in the hub's region, to be asked only where settings allow it."""
         # What is only a second opinion must not use up a function's time.
         client = self._client("accessanalyzer", attempts=1)
         return AccessAnalyzerGateway(client=client, account=self.environment.hub_account)
-
-    def access_analyzer(self, now: datetime) -> AccessAnalyzerGateway | None:
-        """IAM Access Analyzer in the hub's region; None where settings don't allow it."""
-        allowed = self.accepted(now).settings.identity_center.second_opinion
-        return self._access_analyzer if allowed else None
 
     def identity_center(self, now: datetime) -> IdentityCenterGateway:
         """Identity Center, which lives in the management account and in the hub's region."""
@@ -140,7 +136,11 @@ class Services:
             hub_iam=lambda: self.iam(self.environment.hub_account, now),
             identity_center=lambda: self.identity_center(now),
             trail=lambda: self.trail,
-            access_analyzer=lambda: self.access_analyzer(now),
+            access_analyzer=lambda: (
+                self.access_analyzer
+                if self.accepted(now).settings.identity_center.second_opinion
+                else None
+            ),
             parents=lambda of: self.parents(of, now),
         )
 

@@ -101,9 +101,9 @@ class IdentityCenter(Setting):
     second_opinion: bool = Field(
         default=False,
         description=(
-            "Whether IAM Access Analyzer is asked, too, about a policy that was put on a "
-            "permission set and that makes nobody administrator by Keyward's own analysis. AWS "
-            "charges for each such check."
+            "Whether IAM Access Analyzer is asked, too: about a policy that was put on a "
+            "permission set and makes nobody administrator by Keyward's own analysis (AWS charges "
+            "for each such check), and about the catalogue's inline policies (that is free)."
         ),
     )
 

@@ -1,6 +1,7 @@
 """Brings what owners wrote into force: reads the tree, compiles it, records and tells the rest."""
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from keyward.errors import GatewayError
 from keyward.events import check_message
 from keyward.facts.identity_center import CATALOGUE_CHANGED
 from keyward.findings import Notice, Severity
+from keyward.model import PolicyDocument
 from keyward.observability import count, logger
 from keyward.services import SETTINGS_SECONDS
 from keyward.settings import PREFIX, Accepted
@@ -37,9 +39,10 @@ def settle(
     """What is in force from `now` on. Writes only where something changed; told once each.
 
     With the services of settings_guard as `hub`, IAM is asked about policies that this version
-    doesn't know, and identity_center_guard is told which permission sets changed: after that they
-    are in force, and again by the next call should this one not get so far. Without, both are left
-    to settings_guard.
+    doesn't know, IAM Access Analyzer for its opinion where settings allow it, and
+    identity_center_guard is told which permission sets changed: after that they are in force, and
+    again by the next call should this one not get so far. Without, all that is left to
+    settings_guard.
 
     Raises GatewayError where AWS or somebody faster was in the way; nothing is lost then, since
     the next call compiles the whole tree again. Where only IAM didn't answer, all else was done.
@@ -60,6 +63,7 @@ def settle(
             _tell(refusal, ledger, now)
     if hub is not None:
         _have_checked(compilation.accepted, ledger, hub)
+        _have_doubted(compilation.accepted, ledger, hub, now)
     if policies.failure is not None:
         raise policies.failure
     return compilation
@@ -113,6 +117,44 @@ def _have_checked(accepted: Accepted, ledger: "Ledger", hub: "Services") -> None
     logger.info("catalogue changed", permission_sets=sorted(accepted.unchecked))
     count("CatalogueChanges", len(accepted.unchecked))
     ledger.accept(accepted.model_copy(update={"unchecked": {}}), replacing=accepted.version)
+
+
+def _have_doubted(accepted: Accepted, ledger: "Ledger", hub: "Services", now: datetime) -> None:
+    """Tells what IAM Access Analyzer has against the inline policies that changed, if it may.
+
+    Each is in force whatever it says. Where it doesn't answer nothing is told, then or later.
+    """
+    if not accepted.settings.identity_center.second_opinion:
+        return
+    for name in accepted.unchecked:
+        policy = accepted.permission_sets.get(name, {}).get("inline_policy")
+        if policy is None:
+            continue
+        text = json.dumps(policy)
+        try:
+            doubts = hub.access_analyzer.doubts(PolicyDocument(name=f"of {name}", text=text))
+        except GatewayError as error:
+            logger.warning("no second opinion", permission_set=name, reason=str(error))
+            if error.retryable:
+                return
+            continue
+        if doubts:
+            ledger.notice(_doubted(name, text, doubts, now))
+
+
+def _doubted(name: str, text: str, doubts: "tuple[str, ...]", now: datetime) -> Notice:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return Notice(
+        kind="policy-doubted",
+        id=f"{name}:{digest}",
+        title=f"IAM Access Analyzer doubts the inline policy of permission set {name}",
+        text=(
+            f"{'; '.join(doubts)}. The policy is in force all the same: if it is not meant so, "
+            f"change {PERMISSION_SETS}{name}."
+        ),
+        severity=Severity.MEDIUM,
+        at=now,
+    )
 
 
 def _tell(refusal: Refusal, ledger: "Ledger", now: datetime) -> None:

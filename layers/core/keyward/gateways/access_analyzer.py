@@ -1,7 +1,7 @@
 """IAM Access Analyzer: what AWS itself finds that a policy allows.
 
-It reasons about all requests that a policy could allow. AWS charges for each check. Question and
-answer are shaped as the API model has them; none was exchanged with AWS.
+It reasons about all requests that a policy could allow. AWS charges for each check of access.
+Question and answer are shaped as the API model has them; none was exchanged with AWS.
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-custom-policy-checks.html
 Source: https://aws.amazon.com/iam/access-analyzer/pricing/
 """
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """So many of its reasons are kept."""
+
+GRAVE = frozenset({"ERROR", "SECURITY_WARNING"})
+"""What is said of a policy that is not only a matter of style."""
 
 ALLOWED = "The policy may allow it."
 """What stands for a reason that AWS gives no words for: none of them must be there."""
@@ -53,6 +56,22 @@ class AccessAnalyzerGateway:
                 )
             self._known[document.text] = _objections(answer)
         return self._known[document.text]
+
+    def doubts(self, document: PolicyDocument) -> tuple[str, ...]:
+        """What AWS finds not to work in the document, or to allow too much, a line for each.
+
+        Costs nothing. Raises GatewayError.
+
+        Source: https://docs.aws.amazon.com/access-analyzer/latest/APIReference/API_ValidatePolicy.html
+        Source: https://docs.aws.amazon.com/access-analyzer/latest/APIReference/API_ValidatePolicyFinding.html
+        """
+        pages = self._client.get_paginator("validate_policy").paginate(
+            locale="EN", policyDocument=document.text, policyType="IDENTITY_POLICY"
+        )
+        with translated(f"ValidatePolicy {document.name}"):
+            found = [finding for page in pages for finding in page["findings"]]
+        grave = [finding for finding in found if finding["findingType"] in GRAVE]
+        return tuple(f"{it['issueCode']}: {it['findingDetails']}" for it in grave[:SHOWN])
 
 
 def _objections(answer: "CheckAccessNotGrantedResponseTypeDef") -> tuple[str, ...]:
