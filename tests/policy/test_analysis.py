@@ -197,6 +197,31 @@ def test_a_grant_without_condition_is_told_before_one_with() -> None:
     assert analysis.grants[0].statements == ("policy: statement 1", "policy: statement 2")
 
 
+def test_all_ways_that_lead_as_far_are_blamed_and_the_surest_is_told() -> None:
+    office = {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
+    documents = [
+        a_document(allow("iam:CreateRole")),
+        a_document(allow("iam:AttachRolePolicy", when=office), name="attaching"),
+        a_document(allow("iam:PutRolePolicy"), name="writing"),
+    ]
+    found = grant(analyse(documents), "new-role")
+    assert found is not None
+    assert found.policies == ("policy", "attaching", "writing")
+    assert found.text.endswith("(iam:CreateRole, iam:PutRolePolicy).")
+
+
+def test_a_way_that_leads_less_far_is_not_blamed() -> None:
+    documents = [
+        a_document(allow("iam:DeleteUserPermissionsBoundary", f"{ACCOUNT}:user/bob"), name="one"),
+        a_document(allow("sso:CreateAccountAssignment"), name="two"),
+        a_document(but("Allow", NotAction=["iam:*", "sso:CreateAccountAssignment"]), name="three"),
+    ]
+    found = grant(analyse(documents), "assign-permission-set")
+    assert found is not None
+    assert found.reach is ESCALATION
+    assert found.policies == ("two",)
+
+
 @pytest.mark.parametrize("deny_all", [deny("*"), deny("*:*"), but("Deny", NotAction=[])])
 def test_a_deny_of_everything_leaves_nothing(deny_all: Json) -> None:
     assert analyse([a_document(allow("*")), a_document(deny_all)]).reach is NONE
@@ -213,6 +238,7 @@ def test_everything_but_iam_is_indirect() -> None:
         ("*", NONE),
         (f"{ACCOUNT}:role/*", ESCALATION),
         ("arn:aws:iam::*:role/*", NONE),
+        ("arn:aws:*::*:*", NONE),
         ("arn:aws:iam::*:role/Admin*", ESCALATION),
         ("arn:aws:iam::*:user/*", ESCALATION),
         (["arn:aws:iam::*:role/a*", "arn:*:iam::*:role*"], NONE),
@@ -221,6 +247,12 @@ def test_everything_but_iam_is_indirect() -> None:
 def test_a_deny_takes_away_what_it_names(denied: object, reach: Reach) -> None:
     analysis = of(allow(["iam:PassRole", *LAMBDA]), deny("iam:passrole", denied))
     assert analysis.reach is reach
+
+
+def test_a_grant_in_any_partition_is_denied_by_a_deny_in_awss() -> None:
+    granted = allow("iam:PassRole", "arn:*:iam::*:role/*")
+    assert of(allow(LAMBDA), granted).reach is ESCALATION
+    assert of(allow(LAMBDA), granted, deny("iam:*", "arn:aws:iam::*:role/*")).reach is NONE
 
 
 @pytest.mark.parametrize(
@@ -541,6 +573,7 @@ def test_only_the_version_of_unicode_escapes_differs() -> None:
         (but("Allow", on="NotResource", resources="*", Action="iam:*"), False),
         (allow("*", "arn:aws:s3:::bucket/*"), False),
         (allow("iam:PassRole", f"{ACCOUNT}:role/aws-service-role/*"), False),
+        (allow("iam:PassRole", f"{ACCOUNT}:user/*"), False),
         (allow(["iam:Get*", "iam:List*", "s3:*"]), False),
         (deny("s3:*"), False),
         (but("Allow", NotAction="*"), False),

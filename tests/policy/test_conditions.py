@@ -91,8 +91,14 @@ def test_one_line_that_does_not_hold_is_enough_not_to() -> None:
 
 
 def test_lines_that_hold_do_not_make_an_unknown_one_hold() -> None:
-    when = {"StringEquals": {"iam:PassedToService": LAMBDA, "aws:PrincipalTag/a": "b"}}
-    assert held(when, {PASSED_TO: LAMBDA}) is None
+    known, unknown = {"iam:PassedToService": LAMBDA}, {"aws:PrincipalTag/a": "b"}
+    assert held({"StringEquals": known | unknown}, {PASSED_TO: LAMBDA}) is None
+    assert held({"StringEquals": unknown | known}, {PASSED_TO: LAMBDA}) is None
+
+
+def test_who_wants_more_than_a_template_makes_uses_none() -> None:
+    template = "arn:aws:iam::aws:role-template/example.com/Example:1"
+    assert held({"ArnEquals": {"iam:RoleTemplateARN": template}}, {}) is False
 
 
 def test_no_condition_always_holds() -> None:

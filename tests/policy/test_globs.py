@@ -1,6 +1,7 @@
 import re
 from itertools import product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,41 @@ def by_regular_expression(pattern: str, text: str) -> bool:
 @given(patterns, st.text(alphabet="ab:\n", max_size=8))
 def test_a_pattern_matches_what_the_regular_expression_does(pattern: str, text: str) -> None:
     assert matches(pattern, text) == by_regular_expression(pattern, text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "does"),
+    [
+        ("*aa*aa*", "aaa", False),
+        ("*aa*aa*", "aaaa", True),
+        ("ab*ba", "aba", False),
+        ("a?*?b", "ab", False),
+        ("a?*?b", "axyb", True),
+        ("?", "", False),
+        ("", "", True),
+    ],
+)
+def test_no_character_is_matched_twice(pattern: str, text: str, *, does: bool) -> None:
+    assert matches(pattern, text) is does
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("app-*", "*-prod", "app-*-prod"),
+        ("app-*", "web-*", None),
+        ("a?c", "a*", "a?c"),
+        ("a?c", "?b*", "abc"),
+        ("??", "*bb*", "bb"),
+        ("?", "*aa*", None),
+        ("a", "a", "a"),
+        ("a?", "?b", "ab"),
+        ("ab", "a", None),
+    ],
+)
+def test_patterns_meet_in_what_both_match(one: str, other: str, together: str | None) -> None:
+    assert meet(one, other) == together
+    assert meet(other, one) == together
 
 
 @given(patterns)

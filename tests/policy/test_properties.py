@@ -94,11 +94,12 @@ def verdict(of: list[PolicyDocument]) -> tuple[Reach, dict[str, Reach]]:
     return analysis.reach, {it.path: it.reach for it in analysis.grants}
 
 
-def reach(of: list[Policy]) -> int:
-    return analyse(documents(of)).reach.rank
-
-
 # Rewrites: each means the same to AWS.
+
+
+def each(value: Any) -> list[Any]:
+    """What is listed, or the one thing that is not in a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def shuffled(draw: Draw, policy: Policy) -> Policy:
@@ -124,8 +125,8 @@ def split(_: Draw, policy: Policy) -> Policy:
     """One statement for each action and resource, where these are not what is excepted."""
     found = []
     for statement in policy:
-        for action in statement.get("Action", [None]):
-            for resource in statement.get("Resource", [None]):
+        for action in each(statement.get("Action")):
+            for resource in each(statement.get("Resource")):
                 one = dict(statement)
                 if action is not None:
                     one["Action"] = [action]
@@ -142,7 +143,10 @@ def joined(_: Draw, policy: Policy) -> Policy:
         rest = {name: value for name, value in statement.items() if name != "Action"}
         key = json.dumps(rest, sort_keys=True) if "Action" in statement else str(number)
         if key in found:
-            found[key] = {**rest, "Action": found[key]["Action"] + statement["Action"]}
+            found[key] = {
+                **rest,
+                "Action": [*each(found[key]["Action"]), *each(statement["Action"])],
+            }
         else:
             found[key] = statement
     return list(found.values())
@@ -182,7 +186,7 @@ def written_out(_: Draw, policy: Policy) -> Policy:
 
     return [
         {
-            name: [it for action in value for it in names(action)]
+            name: [it for action in each(value) for it in names(action)]
             if name in {"Action", "NotAction"}
             else value
             for name, value in statement.items()
@@ -204,7 +208,7 @@ def with_harmless(draw: Draw, policy: Policy) -> Policy:
 def each_action(policy: Policy, change: Callable[[str], str]) -> Policy:
     return [
         {
-            name: [change(it) for it in value] if name in {"Action", "NotAction"} else value
+            name: [change(it) for it in each(value)] if name in {"Action", "NotAction"} else value
             for name, value in statement.items()
         }
         for statement in policy

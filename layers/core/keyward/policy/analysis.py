@@ -384,8 +384,7 @@ def _covers(statement: Statement) -> frozenset[str]:
 
 
 def _on_purpose(statement: Statement) -> frozenset[str]:
-    if statement.every_action_but:
-        return frozenset()
+    """What it names; of what NotAction leaves, that is nothing."""
     narrow = (it for it in map(_matched, statement.actions) if UNHEARD_OF not in it)
     return frozenset[str]().union(*narrow)
 

@@ -71,9 +71,10 @@ def _fit(exact: str, pattern: str) -> str | None:
         return _overlay(exact, head) if len(exact) == len(head) else None
     *middle, tail = rest.split("*")
     end = len(exact) - len(tail)
-    begin = _overlay(exact[: len(head)], head)
-    finish = _overlay(exact[end:], tail) if end >= len(head) else None
-    if begin is None or finish is None or len(begin) != len(head) or len(finish) != len(tail):
+    if end < len(head):
+        return None
+    begin, finish = _overlay(exact[: len(head)], head), _overlay(exact[end:], tail)
+    if begin is None or finish is None:
         return None
     fitted, position = begin, len(head)
     for piece in middle:
