@@ -389,11 +389,6 @@ def only_read_only(center: Center, case: Case) -> bool:
     return center.policies(case["arn"]) == {READ_ONLY_ACCESS} and not center.stale(case["arn"])
 
 
-def administrator_again(center: Center, case: Case) -> bool:
-    both = {READ_ONLY_ACCESS, ADMINISTRATOR_ACCESS}
-    return center.policies(case["arn"]) == both and not center.stale(case["arn"])
-
-
 def as_the_catalogue_says(center: Center, case: Case) -> bool:
     is_so = center.described(case["arn"])
     return (
@@ -438,13 +433,6 @@ SCENARIOS = (
         prepare=dealt_with(assigned_directly),
         begin=release_asked,
         safe=person_in_again,
-        done=State.RELEASED,
-    ),
-    Scenario(
-        name="release-policy",
-        prepare=dealt_with(administrator_attached),
-        begin=release_asked,
-        safe=administrator_again,
         done=State.RELEASED,
     ),
     Scenario(

@@ -44,12 +44,17 @@ class LastingClients(Services):
     """Services whose clients survive a cold start: making one takes longer than a whole case."""
 
     def _client(
-        self, service: str, session: Session | None = None, region: str | None = None
+        self,
+        service: str,
+        session: Session | None = None,
+        region: str | None = None,
+        *,
+        attempts: int = 3,
     ) -> Any:
         account = HUB if session is None else get_account_id_from(session.access_key_id)
         key = (service, region, account)
         if key not in _clients:
-            _clients[key] = super()._client(service, session, region)
+            _clients[key] = super()._client(service, session, region, attempts=attempts)
         return _clients[key]
 
 

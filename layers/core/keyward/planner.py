@@ -478,9 +478,10 @@ def exempted(record: FindingRecord, name: str, *, now: datetime) -> FindingRecor
 def releasing(
     record: FindingRecord, *, by: str, reason: str, now: datetime, claim_seconds: float
 ) -> FindingRecord:
-    """The record while a release is under way."""
+    """The record while a release is under way; what an earlier one waited for is looked at anew."""
     note = f"release by {by}: {reason}"
-    return _moved(record, State.RELEASING, now=now, note=note, claim_seconds=claim_seconds)
+    begun = _moved(record, State.RELEASING, now=now, note=note, claim_seconds=claim_seconds)
+    return begun.model_copy(update={"pending": None})
 
 
 def _came_back(old: FindingRecord, planned: Plan, before: Before | None) -> bool:
