@@ -89,21 +89,26 @@ def bootstrap(story: Story) -> None:
     """The groups and permission sets of the catalogue are made: first the plan, then the deed."""
     center = story.center
     groups = {written(name)["group"] for name in catalogue()}
-    story.expect("the plan", groups | set(catalogue()), planned(story))
+    plan = planned(story)
+    story.expect("permission sets that are planned", set(catalogue()), plan["permission-set"])
+    story.expect("groups that are planned", groups, plan["group"])
     story.expect("permission sets, so far", set(), center.names())
     story.keyward("bootstrap", "--yes")
     story.expect("alerts", {"bootstrapped"}, {it.attributes["kind"] for it in story.told()})
-    story.expect("groups that lack", set(), groups - center.groups().keys())
+    story.expect("groups that are lacking", set(), groups - center.groups().keys())
     wanted = {f"{name} {duration(written(name)['session_hours'])}" for name in catalogue()}
     made = {f"{name} {center.described(name)['SessionDuration']}" for name in center.names()}
     story.expect("permission sets and their sessions", wanted, made)
-    story.expect("a second plan", set(), planned(story))
+    story.expect("a second plan", set(), set().union(*planned(story).values()))
 
 
-def planned(story: Story) -> set[str]:
-    """Return the groups and permission sets that a bootstrap would make now, or would speak of."""
+def planned(story: Story) -> dict[str, set[str]]:
+    """Return the permission sets and groups that a bootstrap would make now, or would speak of."""
     plan = json.loads(story.keyward("bootstrap", "--plan", "--json"))["plan"]
-    return {step["name"] for step in plan}
+    return {
+        kind: {step["name"] for step in plan if step["kind"] == kind}
+        for kind in ("permission-set", "group")
+    }
 
 
 def access(story: Story) -> None:
