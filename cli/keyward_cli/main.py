@@ -337,6 +337,7 @@ def findings_show(context: typer.Context, finding: Finding, as_json: AsJson = Fa
             ("reason", record["reason"]),
             ("mode", f"{record['mode']}; enforce does: {record['enforcement']}"),
             ("not done", record.get("held")),
+            ("waits for", (record.get("pending") or {}).get("stage")),
             ("outcome", record.get("outcome")),
             ("exempt by", record.get("exempt_by")),
             ("actor", evidence.get("actor")),
@@ -353,6 +354,8 @@ def findings_show(context: typer.Context, finding: Finding, as_json: AsJson = Fa
             ),
         ]
     )
+    for line in record.get("details", []):
+        say(f"  {line}")
     for step in record.get("history", []):
         say(f"  {step['at']}  {step['state']:<9} {step['note']}")
 
@@ -373,12 +376,17 @@ def release(
     """Undo what was done about a finding: restore exactly what was there before.
 
     What was released is exempt for some days, so that the next event doesn't undo the release.
+    Identity Center takes its time: `keyward findings show` then tells when it is done.
     """
     reply: Any = ask(context.obj, "release", finding=finding, reason=reason, days=days)
     if as_json:
         show_json({"finding": reply["finding"], "restored": reply["restored"]})
         return
-    say(f"Released: {reply['finding']['subject']} in {reply['finding']['account']}")
+    released = reply["finding"]["state"] == State.RELEASED
+    say(
+        f"{'Released' if released else 'Being released'}: {reply['finding']['subject']} "
+        f"in {reply['finding']['account']}"
+    )
     for restored in reply["restored"]:
         say(f"  {restored}")
 

@@ -534,6 +534,146 @@ def test_without_a_catalogue_an_edit_that_is_in_order_costs_no_call(center: Cent
     assert not center.counted(event)
 
 
+# What a reader of the code found
+
+
+def test_what_comes_back_while_keyward_may_not_act_is_told_anew(center: Center) -> None:
+    arn, user = center.developer(), center.user("jane")
+    center.settle(center.assign_user(arn, user))
+    for item in center.world.untold():
+        center.world.ledger.told(item)
+    center.world.settings(permission_sets={"Developer": DEVELOPER}, settings={"ceiling": "report"})
+    center.world.later(minutes=10)
+    center.settle(center.assign_user(arn, user))
+    record = center.world.finding(USER_RULE)
+    assert (record.state, record.episode) == (State.OPEN, 2)
+    assert len(center.world.untold()) == 1
+
+
+def test_what_control_tower_assigns_is_let_be(center: Center) -> None:
+    arn, user = center.developer(), center.user("jane")
+    event = center.assign_user(arn, user)
+    event["detail"]["userIdentity"] = control_tower()
+    center.settle(event)
+    assert center.principals(arn) == {("USER", user)}
+    assert center.world.finding(USER_RULE).held == "made by Control Tower"
+
+
+def test_no_deny_goes_into_the_management_account_unless_settings_name_it(center: Center) -> None:
+    arn, user, group = center.developer(), center.user("jane"), center.group("Developers")
+    live(center)
+    center.assigned(arn, "GROUP", group)
+    center.assigned(arn, "GROUP", group, HUB)
+    center.settle(center.assign_user(arn, user))
+    record = center.world.finding(USER_RULE)
+    assert record.state is State.ACTED
+    assert "settings spare it" in (record.outcome or "")
+    assert inline(center, arn) == ""
+
+
+def test_a_deny_that_cannot_be_brought_there_is_taken_back_and_told(center: Center) -> None:
+    arn, user, group = center.developer(), center.user("jane"), center.group("Developers")
+    live(center)
+    center.assigned(arn, "GROUP", group)
+    event = center.assign_user(arn, user)
+    for _ in range(3):
+        center.behaviour.fail("ProvisionPermissionSet", "role is in use")
+    center.settle(event)
+    record = center.world.finding(USER_RULE)
+    assert record.state is State.ACTED
+    assert "could not be denied" in (record.outcome or "")
+    assert inline(center, arn) == ""
+
+
+def test_an_alert_of_a_deny_says_what_was_done(center: Center) -> None:
+    arn, user, group = center.developer(), center.user("jane"), center.group("Developers")
+    live(center)
+    center.assigned(arn, "GROUP", group)
+    center.deliver(center.assign_user(arn, user))
+    while center.world.finding(USER_RULE).state is State.ACTING:
+        center.deliver(center.next_message() or "")
+    (told,) = center.world.untold()
+    assert "are denied until" in alert(told).body
+    assert "under way" not in alert(told).body
+
+
+def test_whoever_is_assigned_again_during_a_deny_is_denied_for_as_long(center: Center) -> None:
+    arn, user, group = center.developer(), center.user("jane"), center.group("Developers")
+    live(center)
+    center.assigned(arn, "GROUP", group)
+    for _ in range(2):
+        center.deliver(center.assign_user(arn, user))
+        while center.world.finding(USER_RULE).state is State.ACTING:
+            center.deliver(center.next_message() or "")
+        center.world.later(hours=1)
+    (deny,) = center.world.ledger.live_denies(arn, now=center.world.now)
+    assert deny.until > center.world.now + timedelta(hours=2, minutes=50)
+
+
+def test_a_set_made_again_is_given_to_nobody_in_the_management_account(center: Center) -> None:
+    arn, group = center.developer(), center.group("Developers")
+    center.world.ledger.remember_set(arn, "Developer")
+    here = asked(center, arn, group, kind="GROUP")
+    removed = [
+        center.event("DeleteAccountAssignment", here | {"TargetId": account})
+        for account in (center.world.member, HUB)
+    ]
+    deletion = center.do("DeletePermissionSet", PermissionSetArn=arn)
+    center.world.extension.trail = [event["detail"] for event in (*removed, deletion)]
+    center.settle(deletion)
+    again = center.named("Developer") or ""
+    assert center.principals(again) == {("GROUP", group)}
+    assert center.principals(again, HUB) == set()
+
+
+def test_a_deletion_waits_shortly_for_the_history_that_lags(center: Center) -> None:
+    arn = center.developer()
+    center.world.ledger.remember_set(arn, "Developer")
+    center.deliver(center.do("DeletePermissionSet", PermissionSetArn=arn))
+    assert center.delays == [60]
+
+
+def test_more_sets_than_an_account_has_budget_are_brought_to_the_catalogue(center: Center) -> None:
+    names = [f"Team{number}" for number in range(7)]
+    for name in names:
+        center.permission_set(name, READ_ONLY_ACCESS)
+    center.world.settings(
+        permission_sets={name: {**DEVELOPER, "session_hours": 2} for name in names}
+    )
+    for name in names:
+        center.settle(check(center, name))
+    assert {record.state for record in center.world.findings()} == {State.ACTED}
+
+
+def test_a_later_edit_of_a_set_that_drifted_already_is_told_with_its_diff(center: Center) -> None:
+    arn = center.developer()
+    center.world.settings(permission_sets={"Developer": DEVELOPER}, settings={"ceiling": "report"})
+    center.settle(center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT3H"))
+    for item in center.world.untold():
+        center.world.ledger.told(item)
+    center.world.later(minutes=10)
+    center.settle(center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT2H"))
+    record = center.world.finding(DRIFT_RULE)
+    assert "- session: 2 h" in record.details
+    assert len(center.world.untold()) == 1
+
+
+def test_an_exempt_set_that_is_in_order_leaves_no_trace(center: Center) -> None:
+    arn = center.developer()
+    exempt = an_exemption(HUB, arn, DRIFT_RULE, SESSION_RULE, "idc-boundary-missing")
+    center.world.settings(permission_sets={"Developer": DEVELOPER}, exemptions={"dev": exempt})
+    center.settle(center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT4H"))
+    assert center.world.findings() == []
+
+
+def test_an_exempt_set_may_drift(center: Center) -> None:
+    arn = center.developer()
+    exempt = an_exemption(HUB, arn, DRIFT_RULE, SESSION_RULE, "idc-boundary-missing")
+    center.world.settings(permission_sets={"Developer": DEVELOPER}, exemptions={"dev": exempt})
+    center.settle(center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT12H"))
+    assert center.described(arn)["SessionDuration"] == "PT12H"
+
+
 # What tests say shortly
 
 
@@ -583,7 +723,14 @@ def check(center: Center, name: str) -> dict[str, Any]:
 
 def guard() -> dict[str, Any]:
     """The guard's own role."""
-    role = "keyward-identity-center-guard"
+    return a_role("keyward-identity-center-guard", path="keyward")
+
+
+def control_tower() -> dict[str, Any]:
+    return a_role("AWSControlTowerAdmin", path="service-role")
+
+
+def a_role(role: str, *, path: str) -> dict[str, Any]:
     return {
         "type": "AssumedRole",
         "principalId": f"AROAEXAMPLE:{role}",
@@ -592,7 +739,7 @@ def guard() -> dict[str, Any]:
         "sessionContext": {
             "sessionIssuer": {
                 "type": "Role",
-                "arn": f"arn:aws:iam::{HUB}:role/keyward/{role}",
+                "arn": f"arn:aws:iam::{HUB}:role/{path}/{role}",
                 "accountId": HUB,
                 "userName": role,
             }

@@ -118,13 +118,15 @@ class PermissionSetTarget(_Value):
 class RemoveAssignment(_Value):
     """Take one assignment away; `deny_sessions`: and deny what sessions begun before could do.
 
-    `session_seconds` is how long such a session lives at most.
+    `session_seconds` is how long such a session lives at most. Nothing is denied where the account
+    `spared` has the permission set, too: settings don't let Keyward act there.
     """
 
     name: Literal["remove-assignment"] = "remove-assignment"
     target: AssignmentTarget
     session_seconds: int
     deny_sessions: bool = False
+    spared: str | None = None
 
 
 class DetachPolicy(_Value):
@@ -150,6 +152,7 @@ class RecreatePermissionSet(_Value):
     """Make a permission set that is gone again, with the assignments to groups that it had.
 
     `assignments` is None until they were looked for; they name the set by the ARN that it had.
+    None is made in the account `spared`.
     """
 
     name: Literal["recreate-permission-set"] = "recreate-permission-set"
@@ -157,6 +160,7 @@ class RecreatePermissionSet(_Value):
     wanted: PermissionSetAttributes
     former_arn: str | None = None
     assignments: tuple[AssignmentTarget, ...] | None = None
+    spared: str | None = None
 
 
 class ProvisionPermissionSet(_Value):

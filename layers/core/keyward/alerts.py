@@ -146,7 +146,7 @@ _DONE = {
 
 
 def _what_was_done(record: FindingRecord) -> str:
-    if record.pending is not None:
+    if record.pending is not None and record.state in {State.ACTING, State.RELEASING}:
         return f"under way: {clean(record.pending.stage)}"
     if record.outcome is not None:
         return clean(record.outcome)

@@ -48,6 +48,9 @@ PATIENCE = timedelta(minutes=30)
 ATTEMPTS = 3
 """So often a request that AWS began and did not finish is made anew."""
 
+RENEWAL = timedelta(minutes=5)
+"""A deny that stands already is made to last longer only where it ends so much too early."""
+
 OUTSTANDING = {
     RequestKind.ASSIGNMENT_CREATION: 15,
     RequestKind.ASSIGNMENT_DELETION: 15,
@@ -191,22 +194,31 @@ def _sessions_ended(  # noqa: PLR0913 - all of it by name
     live = f"{done}; sessions begun before may live until {until:%Y-%m-%d %H:%M} UTC"
     if not action.deny_sessions or target.principal_kind is not PrincipalKind.USER:
         return Done(text=live)
+    accounts = center.accounts_of(arn)
+    if target.account not in accounts:
+        return Done(text=f"{done}; its role is gone from the account, and sessions with it")
+    if action.spared in accounts:
+        why = "the management account has the permission set, and settings spare it"
+        return Done(text=f"{live}: they are not denied, since {why}")
+    mine = LiveDeny(account=target.account, user_id=target.principal_id, until=until)
     denies = ledger.live_denies(arn, now=now)
-    mine = next((it for it in denies if _is_about(it, target)), None)
-    if mine is None:
-        if target.account not in center.accounts_of(arn):
-            return Done(text=f"{done}; its role is gone from the account, and sessions with it")
-        mine = LiveDeny(account=target.account, user_id=target.principal_id, until=until)
+    stands = next((it for it in denies if _is_about(it, target)), None)
+    if stands is None or stands.until < until - RENEWAL:
         ledger.deny_session(arn, mine)
-        denies = [*denies, mine]
+        denies = [*(it for it in denies if it is not stands), mine]
+    else:
+        mine = stands
     try:
         state = _with_denies(arn, denies, state, center)
+        through = _provisioned(arn, state, center, now)
     except GatewayError as error:
         if error.retryable or isinstance(error, NotFoundError):
             raise
         ledger.deny_session(arn, replace(mine, until=now))
-        return Done(text=f"{live}: they could not be denied ({error})")
-    through = _provisioned(arn, state, center, now)
+        return Done(
+            text=f"{live}: they could not be denied ({error})",
+            aftercare=Pending(since=now, stage="lifts the deny", not_before=now),
+        )
     if isinstance(through, Pending):
         return through
     return Done(
@@ -253,11 +265,14 @@ def _deny_lifted(
 def _unassigned(
     target: AssignmentTarget, state: Pending, center: IdentityCenterGateway, now: datetime
 ) -> str | Pending:
+    gone = f"the {_named(target)} is gone"
+    if any(request.kind is RequestKind.PROVISIONING for request in state.requests):
+        return gone  # and what is under way is the deny of what is left of its sessions
     state, busy, is_through = _looked(state, center, now)
     if busy:
         return state
     if not _is_assigned(target, center):
-        return f"the {_named(target)} is gone"
+        return gone
     if is_through:
         return _later(state, NOT_SHOWN, anew=True)
     if _is_full(RequestKind.ASSIGNMENT_DELETION, center):

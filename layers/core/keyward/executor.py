@@ -59,7 +59,8 @@ def look(action: Action, *, subject: Subject, reach: Reach) -> tuple[Action, Bef
             if former_arn is not None:
                 at = subject.since
                 had = reach.trail().groups_removed(former_arn, target, deleted_at=at)
-            return action.model_copy(update={"assignments": had}), Before()
+            mine = tuple(it for it in had if it.account != action.spared)
+            return action.model_copy(update={"assignments": mine}), Before()
         case _:
             attributes = subject.attributes if isinstance(subject, PermissionSet) else None
             return action, Before(attributes=attributes)

@@ -186,7 +186,8 @@ class FindingRecord(BaseModel):
     def held_as(self) -> str:
         """By which id the ledger holds what was done, and knows it as released.
 
-        Of a permission set it is the finding alone: whoever releases one change lets no other pass.
+        Of a permission set it is the finding alone: whoever releases its drift lets it drift until
+        the release ends, and lets no policy or session pass that other rules object to.
         """
         is_set = self.subject_kind == "PermissionSet"
         return f"{self.unique_id}#{self.key}" if is_set else self.unique_id

@@ -14,6 +14,7 @@ from keyward.actions import IamAction
 from keyward.alerts import Alert
 from keyward.compiling import EXEMPTIONS, Parameter, compiled
 from keyward.errors import GatewayError, KeywardError, RequestError
+from keyward.events import check_message
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.observability import count, logger
 from keyward.services import Services
@@ -31,6 +32,7 @@ EXEMPTABLE = frozenset(
         "GroupMembership",
         "IamPrincipal",
         "IamUser",
+        "IdentityCenterChange",
         "PermissionSet",
         "SignIn",
         "StaticCredential",
@@ -371,7 +373,24 @@ def _bootstrap(request: BootstrapRequest, services: Services, now: datetime) -> 
     count("BootstrapMade", sum(not step.failed for step in made))
     if made:
         services.ledger.notice(_notice_of_bootstrap(made, by=request.by, now=now))
+    _have_checked(made, services, now)
     return {"catalogue": catalogue, **_PROGRESS.dump_python(progress, mode="json")}
+
+
+def _have_checked(made: list[bootstrapping.Step], services: Services, now: datetime) -> None:
+    """Lets the guard look at the sets that were made: that they were missing is then settled."""
+    for step in made:
+        if step.kind == "permission-set" and not step.failed:
+            services.center_queue.send(
+                check_message(
+                    id_=f"bootstrap-{now.timestamp():.0f}",
+                    account=services.environment.hub_account,
+                    region=services.environment.region,
+                    time=now,
+                    why="Bootstrapped",
+                    parameters={"permissionSetName": step.name},
+                )
+            )
 
 
 def _notice_of_bootstrap(made: list[bootstrapping.Step], *, by: str, now: datetime) -> Notice:

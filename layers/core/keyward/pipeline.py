@@ -22,10 +22,8 @@ from keyward.planner import Plan
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import Services
 
-SOON = frozenset({"InProgress", "RateLimited"})
-"""Codes of what is over in seconds: the event is put back, not delivered again much later."""
-
-SOON_SECONDS = 5
+SOON_SECONDS = {"InProgress": 5, "RateLimited": 5, "HistoryLags": 60}
+"""Codes of what is over soon: the event is put back, not delivered again much later."""
 
 GONE = "not so any more when Keyward looked: nothing was done"
 
@@ -75,23 +73,32 @@ class _Case:
             _tell_of_stranger(self.hint, self.services, self.now)
             return 0
         try:
-            confirmed, unconfirmed, exempt = self.confirm(suspected)
+            confirmed, unconfirmed, exempt = self._looked_at(suspected)
+            self.each(
+                (
+                    *((self.act, planned) for planned in self.plan(confirmed)),
+                    *((self.settle, planned) for planned in self.plan_to_settle(unconfirmed)),
+                    *((self.note, planned) for planned in exempt),
+                )
+            )
         except GatewayError as error:
-            if error.code in SOON and self.now - self.hint.time <= converging.PATIENCE:
-                return SOON_SECONDS
+            if error.code in SOON_SECONDS and self.now - self.hint.time <= converging.PATIENCE:
+                return SOON_SECONDS[error.code]
+            raise
+        return 0
+
+    def _looked_at(
+        self, suspected: list[Finding]
+    ) -> tuple[list[Finding], list[Finding], list[Plan]]:
+        """What `confirm` finds; where AWS doesn't let Keyward look, that is recorded and told."""
+        try:
+            return self.confirm(suspected)
+        except GatewayError as error:
             if not error.retryable or error.code in STALE_CREDENTIALS:
                 self.services.forget(self.hint.account)
             if error.retryable:
                 raise
-            confirmed, unconfirmed, exempt = self.cannot_look(suspected, error), [], []
-        self.each(
-            (
-                *((self.act, planned) for planned in self.plan(confirmed)),
-                *((self.settle, planned) for planned in self.plan_to_settle(unconfirmed)),
-                *((self.note, planned) for planned in exempt),
-            )
-        )
-        return 0
+            return self.cannot_look(suspected, error), [], []
 
     def confirm(self, suspected: list[Finding]) -> tuple[list[Finding], list[Finding], list[Plan]]:
         """The findings that the present state bears out, those that it doesn't, the exempt ones.
@@ -100,20 +107,22 @@ class _Case:
         """
         own = [finding for finding in suspected if isinstance(finding.subject, EventOnly)]
         others = [finding for finding in suspected if finding not in own]
+        excused, own = self._without_exempt(own)
         if not others:
-            return own, [], []
+            return own, [], excused
         reach = self.services.reach(self.hint.account, self.now)
         ledger = self.services.ledger
         known, gone = facts.identified(
             _subjects(others), hint=self.hint, reach=reach, ledger=ledger, now=self.now
         )
         exempt, named = self._without_exempt(self._judge(known))
+        excused += [planned for planned in exempt if not planned.finding.reason.maybe]
         present = facts.current(_subjects(named), reach=reach, ledger=ledger, now=self.now)
         _, confirmed = self._without_exempt(self._judge(present))
         borne_out = {_identity(finding) for finding in confirmed}
         unconfirmed = [finding for finding in others if finding.subject in gone]
         unconfirmed += [finding for finding in named if _identity(finding) not in borne_out]
-        return own + confirmed, unconfirmed, exempt
+        return own + confirmed, unconfirmed, excused
 
     def plan(self, findings: list[Finding]) -> list[Plan]:
         """One plan for each subject."""

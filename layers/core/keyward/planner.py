@@ -33,6 +33,7 @@ from keyward.model import (
     Contained,
     IamUser,
     IdentityCenterChange,
+    OfIdentityCenter,
     OwnResource,
     PermissionSet,
     RootAccessKey,
@@ -149,14 +150,12 @@ def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetim
     if mode is not Mode.ENFORCE or reports:
         return planned
     held = _held(finding, settings=settings, hub_account=hub_account)
-    action = None if held else _action(finding, settings)
+    action = None if held else _action(finding, settings, hub_account)
     if action is None:
         return replace(planned, held=held or "what to act on could not be identified")
     if finding.enforcement is Enforcement.REAPPLY:
         return replace(planned, action=action)
-    return replace(
-        planned, action=action, spend=_spend(finding.severity, settings=settings, now=now)
-    )
+    return replace(planned, action=action, spend=_spend(finding, settings=settings, now=now))
 
 
 def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | None:
@@ -168,7 +167,9 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
     """
     subject, actor = finding.subject, finding.evidence.actor
     if not isinstance(subject, Contained):
-        who = recognised(actor, finding.account, hub=hub_account)
+        # What Identity Center records happened in the management account, whatever it opens.
+        where = hub_account if isinstance(subject, OfIdentityCenter) else finding.account
+        who = recognised(actor, where, hub=hub_account)
         if who not in {None, "Keyward"} and not isinstance(subject, UserPolicy):
             return f"made by {who}"
         if settings.rules[finding.rule].existing != "enforce":
@@ -199,18 +200,23 @@ def _out_of_bounds(subject: Subject, settings: InForce, hub_account: str) -> str
     return None
 
 
-def _action(finding: Finding, settings: InForce) -> Action | None:
+def _action(finding: Finding, settings: InForce, hub_account: str) -> Action | None:
+    allowed = settings.accepted.settings.act_in_management_account
+    spared = None if allowed == hub_account else hub_account
     match finding.subject:
         case AccountAssignment() as assignment:
-            return _on_assignment(assignment, finding.enforcement, settings)
+            return _on_assignment(assignment, finding.enforcement, settings, spared)
         case PermissionSet() as permission_set:
-            return _on_permission_set(permission_set, finding)
+            return _on_permission_set(permission_set, finding, spared)
         case _:
             return _on_user(finding)
 
 
 def _on_assignment(
-    assignment: AccountAssignment, enforcement: Enforcement, settings: InForce
+    assignment: AccountAssignment,
+    enforcement: Enforcement,
+    settings: InForce,
+    spared: str | None,
 ) -> Action | None:
     permission_set = assignment.permission_set
     if enforcement is not Enforcement.REMOVE_ASSIGNMENT or permission_set is None:
@@ -229,10 +235,13 @@ def _on_assignment(
         ),
         session_seconds=permission_set.attributes.session_seconds,
         deny_sessions=settings.accepted.settings.identity_center.deny_live_sessions,
+        spared=spared,
     )
 
 
-def _on_permission_set(permission_set: PermissionSet, finding: Finding) -> Action | None:
+def _on_permission_set(
+    permission_set: PermissionSet, finding: Finding, spared: str | None
+) -> Action | None:
     if permission_set.instance_arn is None or permission_set.name is None:
         return None
     target = PermissionSetTarget(
@@ -249,7 +258,10 @@ def _on_permission_set(permission_set: PermissionSet, finding: Finding) -> Actio
             return RestorePermissionSet(target=target, wanted=wanted)
         case Enforcement.RECREATE_PERMISSION_SET if wanted is not None:
             return RecreatePermissionSet(
-                target=target, wanted=wanted, former_arn=permission_set.former_arn
+                target=target,
+                wanted=wanted,
+                former_arn=permission_set.former_arn,
+                spared=spared,
             )
         case Enforcement.PROVISION_PERMISSION_SET:
             return ProvisionPermissionSet(target=target)
@@ -287,16 +299,22 @@ def _on_user(finding: Finding) -> Action | None:  # noqa: PLR0911 - a case each
             return None
 
 
-def _spend(severity: Severity, *, settings: InForce, now: datetime) -> Spend:
+def _spend(finding: Finding, *, settings: InForce, now: datetime) -> Spend:
+    """What acting on the finding takes.
+
+    A permission set is the organization's, and counts against no account's limit: that it lives in
+    the management account says nothing of whom a restoration hits.
+    """
     budgets = settings.accepted.settings.budgets
     length = timedelta(minutes=budgets.window_minutes)
     window = int(now.timestamp() // length.total_seconds())
-    reserve = budgets.critical_reserve if severity is Severity.CRITICAL else 0
+    reserve = budgets.critical_reserve if finding.severity is Severity.CRITICAL else 0
+    is_set = isinstance(finding.subject, PermissionSet)
     return Spend(
         window=window,
         window_ends=datetime.fromtimestamp((window + 1) * length.total_seconds(), tz=now.tzinfo),
         organization_limit=budgets.organization + reserve,
-        account_limit=budgets.account + reserve,
+        account_limit=(budgets.organization if is_set else budgets.account) + reserve,
     )
 
 
@@ -485,13 +503,18 @@ def releasing(
 
 
 def _came_back(old: FindingRecord, planned: Plan, before: Before | None) -> bool:
-    """Whether what Keyward did is undone: a quarantined user still exists, that alone isn't."""
-    if old.state is not State.ACTED or planned.action is None:
+    """Whether what Keyward did is undone: a quarantined user still exists, that alone isn't.
+
+    What was put right in Identity Center and is wrong again is so, whether Keyward may act or not.
+    """
+    subject = planned.finding.subject
+    if old.state is not State.ACTED:
         return False
-    if isinstance(
-        planned.finding.subject,
-        AccessKey | StaticCredential | Contained | PermissionSet | AccountAssignment,
-    ):
+    if isinstance(subject, PermissionSet | AccountAssignment):
+        return not planned.finding.reason.maybe
+    if planned.action is None:
+        return False
+    if isinstance(subject, AccessKey | StaticCredential | Contained):
         return True
     return before is not None and not _is_contained(planned.action, before)
 
@@ -506,10 +529,13 @@ def _is_contained(action: Action, before: Before) -> bool:
 def _happened_again(old: FindingRecord, planned: Plan) -> bool:
     """Whether somebody did it anew. Nothing tells Keyward when root or its own parts are mended.
 
-    An event that was late or comes twice is no newer than what is recorded.
+    Of a permission set it is so where it differs in another way than was told. An event that was
+    late or comes twice is no newer than what is recorded.
     """
     evidence = planned.finding.evidence
     is_anew = old.state is State.OPEN and evidence.event_time > old.evidence.event_time
+    if isinstance(planned.finding.subject, PermissionSet):
+        return is_anew and old.details != planned.finding.reason.details
     return is_anew and isinstance(
         planned.finding.subject, OwnResource | RootAccessKey | IdentityCenterChange
     )

@@ -10,9 +10,11 @@ from keyward import converging, executor, planner
 from keyward.actions import Before, IamAction, Pending
 from keyward.errors import GatewayError, NotFoundError
 from keyward.findings import Containment, FindingRecord, State
-from keyward.gateways.sqs import LONGEST_DELAY_SECONDS
 from keyward.observability import count
 from keyward.services import Services
+
+LONGEST_WAIT_SECONDS = 600
+"""A queue could hold a message back for 900: but then its age would raise the queue's alarm."""
 
 GONE = (
     "nothing of that name is what Keyward acted on: nothing to restore where it is deleted; where "
@@ -113,7 +115,7 @@ def follow(
 
     The message goes out last: where it fails, the delivery that is being worked on comes again.
     """
-    delay = min(converging.delay_seconds(pending, now), LONGEST_DELAY_SECONDS)
+    delay = min(converging.delay_seconds(pending, now), LONGEST_WAIT_SECONDS)
     waits = planner.waiting(
         record,
         pending,

@@ -10,7 +10,7 @@ from keyward.catalogue import catalogue_of
 from keyward.errors import SettingsError
 from keyward.exemptions import Exemption
 from keyward.findings import Evidence, Finding, Reason
-from keyward.model import Catalogue, Hint, Subject
+from keyward.model import Catalogue, Hint, OwnResource, RootAccessKey, Subject
 from keyward.settings import Accepted, Mode, RuleSettings, validated
 
 
@@ -65,7 +65,12 @@ class InForce:
         return min(self.rules[rule].mode, self.accepted.ceiling(now), key=lambda mode: mode.rank)
 
     def exemption(self, *, rule: str, subject: Subject, now: datetime) -> str | None:
-        """The id of the exemption that covers `subject`, or None."""
+        """The id of the exemption that covers `subject`, or None.
+
+        Nobody exempts a root user, or what Keyward is made of.
+        """
+        if isinstance(subject, OwnResource | RootAccessKey):
+            return None
         for name, exemption in self.exemptions.items():
             if exemption.covers(rule=rule, subject=subject, now=now):
                 return name

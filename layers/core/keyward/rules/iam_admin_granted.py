@@ -10,8 +10,9 @@ since work may hang on it.
 
 What is judged is all that the principal has, a user's groups and its boundary among it, read anew;
 the event decides only whether anybody looks: a policy that takes part in no path to more, by its
-text or as one of AWS's known by name, costs no call. Roles that Identity Center provisions are the
-permission sets' business, and no one else can change them.
+text or as one of AWS's known by name, costs no call. What Identity Center itself puts on the roles
+that it provisions is the permission sets' business, but for customer managed policies: what these
+say differs by account, and is read here.
 
 Known gaps: a role's trust is judged elsewhere.
 What a group is given is reported of the group, not of each member. Resource policies and SCPs are
@@ -89,11 +90,12 @@ def judge(principal: IamPrincipal, hint: Hint, settings: Settings) -> Iterator[R
 
 def _may_matter(principal: IamPrincipal, hint: Hint) -> bool:
     """Whether the event can have given anybody a part of a path to more."""
-    if recognised(hint.actor, hint.account) == "Identity Center":
-        return False
     added = principal.added
     if added is None:
         return True
+    is_of_aws = added.arn is None or ":iam::aws:" in added.arn
+    if is_of_aws and recognised(hint.actor, hint.account) == "Identity Center":
+        return False
     if added.text:
         return contributes(added)
     from keyward.policy import aws_managed  # noqa: PLC0415 - a long table, for these events only
