@@ -134,7 +134,12 @@ def enforce(story: Story) -> None:
         "rules": ["iam-user-created", "iam-access-key-created", "iam-access-key-for-other-user"],
     }
     files = {
-        "settings.json": {"ceiling": "enforce", "alerts": {"single_per_window": 50}},
+        "settings.json": {
+            "ceiling": "enforce",
+            "alerts": {"single_per_window": 50},
+            # Nobody else calls Identity Center here.
+            "identity_center": {"calls_per_second": 20},
+        },
         "exemptions/build-users.json": exemption,
         **{f"rules/{rule}.json": {"mode": "enforce"} for rule in ENFORCED},
     }

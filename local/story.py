@@ -71,6 +71,8 @@ class Story:
             step(self)
         except (TimeoutError, ClientError, RuntimeError) as error:
             self.expect("the step itself", "goes through", str(error))
+        except KeyError as lacking:
+            self.expect("the step itself", "goes through", f"no {lacking}: a step before failed")
         self.console.print(self.table)
 
     def expect(self, what: str, expected: object, observed: object) -> None:
