@@ -87,16 +87,12 @@ def test_the_reason_says_how_long_and_what_the_limit_is() -> None:
     assert reason.details == ("- session: 12 h", "+ session: 4 h")
 
 
-def test_a_set_of_the_catalogue_is_to_be_as_the_catalogue_says() -> None:
-    (reason,) = reasons(RULE, lasting(12), EDITED)
-    assert reason.wanted is None
-
-
-def test_of_others_the_session_alone_is_to_be_another() -> None:
-    subject = lasting(12, "Contractors")
+@pytest.mark.parametrize(("name", "hours"), [("Developer", 4), ("Contractors", 8)])
+def test_the_session_alone_is_to_be_another(name: str, hours: int) -> None:
+    subject = lasting(12, name)
     (reason,) = reasons(RULE, subject, EDITED)
     assert subject.attributes is not None
-    assert reason.wanted == replace(subject.attributes, session_seconds=8 * HOUR)
+    assert reason.wanted == replace(subject.attributes, session_seconds=hours * HOUR)
 
 
 # ------------------------------------------------------------------ as claimed

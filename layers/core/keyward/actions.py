@@ -141,11 +141,15 @@ class DetachPolicy(_Value):
 
 
 class RestorePermissionSet(_Value):
-    """Make a permission set what is wanted of it, in every account that has it."""
+    """Make a permission set what is wanted of it, in every account that has it.
+
+    `only`: of these attributes, named as in `PermissionSetAttributes`; empty means of all.
+    """
 
     name: Literal["restore-permission-set"] = "restore-permission-set"
     target: PermissionSetTarget
     wanted: PermissionSetAttributes
+    only: tuple[str, ...] = ()
 
 
 class RecreatePermissionSet(_Value):

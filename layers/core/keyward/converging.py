@@ -7,7 +7,7 @@ and is looked at again by a later message. No Lambda waits.
 
 import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -103,7 +103,12 @@ def carry_out(
             _take_off(_arn(target), policy, center)
             done = _provisioned(_arn(target), state, center, now)
             what = f"{_called(policy)} is off permission set {target.permission_set_name}"
-        case RestorePermissionSet(target=target, wanted=wanted):
+        case RestorePermissionSet(target=target):
+            denies = ledger.live_denies(_arn(target), now=now)
+
+            def wanted(actual: PermissionSetAttributes) -> PermissionSetAttributes:
+                return _as_asked(action, actual, denies)
+
             state = _made_like(_arn(target), wanted, state, center)
             done = _provisioned(_arn(target), state, center, now)
             what = f"permission set {target.permission_set_name} is as wanted again"
@@ -163,7 +168,8 @@ def undo(  # noqa: PLR0913 - all of it by name
         case DetachPolicy(target=target) | RestorePermissionSet(target=target):
             if before.attributes is None:
                 return []
-            state = _made_like(_arn(target), before.attributes, state, center, exact=True)
+            was = before.attributes
+            state = _made_like(_arn(target), lambda _: was, state, center, exact=True)
             done = _provisioned(_arn(target), state, center, now)
             what = f"permission set {target.permission_set_name} is as it was; "
         case RecreatePermissionSet():
@@ -341,16 +347,32 @@ def _take_off(
                 center.set_inline_policy(arn, None)
 
 
+def _as_asked(
+    action: RestorePermissionSet, actual: PermissionSetAttributes, denies: Iterable[LiveDeny]
+) -> PermissionSetAttributes:
+    """What the set shall be: the denies that stand by now belong to it, whatever the action knew.
+
+    Of what is wanted in part all else is as it is: somebody may have changed it since.
+    """
+    if not action.only:
+        return with_denies(action.wanted, denies)
+    return replace(actual, **{name: getattr(action.wanted, name) for name in action.only})
+
+
 def _made_like(
     arn: str,
-    wanted: PermissionSetAttributes,
+    wanted_of: Callable[[PermissionSetAttributes], PermissionSetAttributes],
     state: Pending,
     center: IdentityCenterGateway,
     *,
     exact: bool = False,
 ) -> Pending:
-    """Makes the set as wanted; what was asked of AWS before that change is then of no use."""
+    """Makes the set as wanted; what was asked of AWS before that change is then of no use.
+
+    `wanted_of` says what that is of a set that is so.
+    """
     _, actual = center.attributes(arn)
+    wanted = wanted_of(actual)
     found = drift.differences(actual, wanted)
     surplus = sorted(set(actual.tags) - set(wanted.tags)) if exact else []
     if surplus:
@@ -430,7 +452,8 @@ def _recreated(
         arn = center.create(name, action.wanted)
     ledger.remember_set(arn, name)
     state = state.model_copy(update={"arn": arn})
-    state = _made_like(arn, action.wanted, state, center)
+    wanted_now = with_denies(action.wanted, ledger.live_denies(arn, now=now))
+    state = _made_like(arn, lambda _: wanted_now, state, center)
     wanted = [
         target.model_copy(update={"permission_set_arn": arn}) for target in action.assignments or ()
     ]

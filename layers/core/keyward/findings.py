@@ -54,7 +54,8 @@ class Reason:
     `severity` overrides the rule's where the circumstances make it worse. `details` are lines to be
     read below the text, such as a diff. `maybe`: the event alone can't tell, the state must; that
     it is not so is then no news, and the code is the same either way. `report_only`: nothing is to
-    be done about it, whatever the rule's mode.
+    be done about it, whatever the rule's mode. `wanted`: what a permission set should be instead,
+    where that is less than all that the catalogue says: nothing else of it is then touched.
     """
 
     code: str

@@ -5,7 +5,7 @@ the ledger's record of it (`advance`, `settle`).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
 from keyward.actions import (
@@ -36,6 +36,7 @@ from keyward.model import (
     OfIdentityCenter,
     OwnResource,
     PermissionSet,
+    PermissionSetAttributes,
     RootAccessKey,
     StaticCredential,
     Subject,
@@ -127,6 +128,7 @@ def _lead(group: list[Plan]) -> Plan:
         key=lambda plan: (
             plan.action is None,
             plan.spend is not None,
+            _is_part(plan.action),
             -plan.finding.severity.rank,
         ),
     )
@@ -136,7 +138,33 @@ def _lead(group: list[Plan]) -> Plan:
         )
     )
     severity = max((plan.finding.severity for plan in group), key=lambda value: value.rank)
-    return replace(lead, finding=replace(lead.finding, also=also, severity=severity))
+    finding = replace(lead.finding, also=also, severity=severity)
+    return replace(lead, finding=finding, action=_joined(lead, others), spend=_most(lead, others))
+
+
+def _is_part(action: Action | None) -> bool:
+    return isinstance(action, RestorePermissionSet) and bool(action.only)
+
+
+def _joined(lead: Plan, others: Iterable[Plan]) -> Action | None:
+    """What the lead does, and of other parts of the same permission set those that are to be."""
+    action = lead.action
+    if not isinstance(action, RestorePermissionSet) or not action.only:
+        return action
+    wanted, only = action.wanted, action.only
+    for other in (plan.action for plan in others):
+        if isinstance(other, RestorePermissionSet):
+            wanted = replace(wanted, **{name: getattr(other.wanted, name) for name in other.only})
+            only += tuple(name for name in other.only if name not in only)
+    return action.model_copy(update={"wanted": wanted, "only": only})
+
+
+def _most(lead: Plan, others: Iterable[Plan]) -> Spend | None:
+    """What the act takes: by the gravest finding for whose sake it is done, reserve and all."""
+    if lead.spend is None:
+        return None
+    spends = [lead.spend, *(it.spend for it in others if it.action and it.spend)]
+    return max(spends, key=lambda spend: spend.organization_limit)
 
 
 def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetime) -> Plan:
@@ -255,7 +283,8 @@ def _on_permission_set(
         case Enforcement.DETACH_POLICY if permission_set.added is not None:
             return DetachPolicy(target=target, policy=permission_set.added)
         case Enforcement.RESTORE_PERMISSION_SET if wanted is not None:
-            return RestorePermissionSet(target=target, wanted=wanted)
+            only = _parts(permission_set, finding.reason.wanted)
+            return RestorePermissionSet(target=target, wanted=wanted, only=only)
         case Enforcement.RECREATE_PERMISSION_SET if wanted is not None:
             return RecreatePermissionSet(
                 target=target,
@@ -267,6 +296,17 @@ def _on_permission_set(
             return ProvisionPermissionSet(target=target)
         case _:
             return None
+
+
+def _parts(
+    permission_set: PermissionSet, wanted: PermissionSetAttributes | None
+) -> tuple[str, ...]:
+    """What alone the rule wants otherwise, by name; () where it wants all of the catalogue's."""
+    actual = permission_set.attributes
+    if wanted is None or actual is None:
+        return ()
+    names = (it.name for it in fields(wanted))
+    return tuple(name for name in names if getattr(wanted, name) != getattr(actual, name))
 
 
 def _on_user(finding: Finding) -> Action | None:  # noqa: PLR0911 - a case each

@@ -6,7 +6,8 @@ difference until somebody uses it.
 Raised by: DeletePermissionsBoundaryFromPermissionSet, CreatePermissionSet (by the name of a set
 that the catalogue wants bounded); the sweep. Regions: Identity Center's home region, in the
 management account and in that of the delegated administrator.
-In mode enforce the set becomes what the catalogue says; then the accounts that have it get it so.
+In mode enforce that boundary, and nothing else, is put on; then the accounts that have the set get
+it so.
 
 Known gaps: of sets that the catalogue doesn't name nobody knows which boundary they should have.
 That the catalogue wants none is no reason to take one away here: idc-permission-set-drift does. So
@@ -19,6 +20,7 @@ without one, change the catalogue.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from keyward.actions import Enforcement
 from keyward.drift import Attribute, differences, lines
@@ -56,6 +58,7 @@ def judge(permission_set: PermissionSet, _hint: Hint, _settings: Settings) -> It
             for difference in differences(attributes, wanted)
             if difference.attribute is Attribute.BOUNDARY
         ),
+        wanted=replace(attributes, boundary=wanted.boundary),
     )
 
 

@@ -7,8 +7,8 @@ Raised by: CreatePermissionSet, UpdatePermissionSet; the sweep. Regions: Identit
 region, in the management account and in that of the delegated administrator.
 The limit of a set that the catalogue names is what it says there; of others `admin_hours` where
 what it grants is as good as administrator, else `hours`.
-In mode enforce a set of the catalogue becomes what the catalogue says, and of others the session
-alone is cut to the limit; then the accounts that have it get it so.
+In mode enforce the session alone is cut to the limit, nothing else of the set is touched; then the
+accounts that have it get it so.
 
 Known gaps: sessions begun before live as long as they were to. The session of the access portal is
 another one, which no public API sets. What customer managed policies grant isn't read, so that a
@@ -74,7 +74,6 @@ def judge(permission_set: PermissionSet, hint: Hint, settings: Settings) -> Iter
     limit = _limit(permission_set, settings)
     if attributes.session_seconds <= limit:
         return
-    is_listed = permission_set.wanted is not None
     yield Reason(
         code="session",
         text=(
@@ -82,7 +81,7 @@ def judge(permission_set: PermissionSet, hint: Hint, settings: Settings) -> Iter
             f"the limit is {hours(limit)}"
         ),
         details=(f"- session: {hours(attributes.session_seconds)}", f"+ session: {hours(limit)}"),
-        wanted=None if is_listed else replace(attributes, session_seconds=limit),
+        wanted=replace(attributes, session_seconds=limit),
     )
 
 

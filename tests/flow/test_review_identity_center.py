@@ -1,0 +1,99 @@
+"""What a hostile reader of the Identity Center guard tried: each was once a way to break it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keyward.findings import State
+from tests.flow.center import (
+    DEVELOPER,
+    POWER_USER_ACCESS,
+    READ_ONLY_ACCESS,
+    Center,
+)
+from tests.flow.test_identity_center import (
+    DRIFT_RULE,
+    SESSION_RULE,
+    USER_RULE,
+    inline,
+    live,
+)
+
+BOUNDED: dict[str, Any] = {**DEVELOPER, "boundary": {"managed_policy_arn": POWER_USER_ACCESS}}
+DELETED_RULE = "idc-permission-set-deleted"
+
+
+def modes(**of: str) -> dict[str, dict[str, str]]:
+    """All rules enforce but these."""
+    from keyward import rules  # noqa: PLC0415
+
+    every = {rule.id: {"mode": "enforce"} for rule in rules.every()}
+    return every | {name.replace("_", "-"): {"mode": mode} for name, mode in of.items()}
+
+
+def until_acted(center: Center, rule: str) -> None:
+    while center.world.finding(rule).state is State.ACTING:
+        center.deliver(center.next_message() or "")
+
+
+# Only the offending object
+
+
+def test_a_session_put_back_lets_be_what_another_rule_only_reports(center: Center) -> None:
+    center.world.settings(
+        permission_sets={"Developer": DEVELOPER}, rules=modes(idc_permission_set_drift="report")
+    )
+    arn = center.permission_set("Developer", READ_ONLY_ACCESS, POWER_USER_ACCESS)
+    center.settle(center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT12H"))
+    assert center.described(arn)["SessionDuration"] == "PT4H"
+    assert center.policies(arn) == {READ_ONLY_ACCESS, POWER_USER_ACCESS}
+
+
+def test_a_boundary_put_back_lets_be_what_another_rule_only_reports(center: Center) -> None:
+    center.world.settings(
+        permission_sets={"Developer": BOUNDED}, rules=modes(idc_permission_set_drift="report")
+    )
+    arn = center.permission_set("Developer", READ_ONLY_ACCESS, POWER_USER_ACCESS)
+    boundary = {"ManagedPolicyArn": POWER_USER_ACCESS}
+    center.admin.put_permissions_boundary_to_permission_set(
+        InstanceArn=center.instance, PermissionSetArn=arn, PermissionsBoundary=boundary
+    )
+    center.settle(center.do("DeletePermissionsBoundaryFromPermissionSet", PermissionSetArn=arn))
+    found = center.admin.get_permissions_boundary_for_permission_set(
+        InstanceArn=center.instance, PermissionSetArn=arn
+    )["PermissionsBoundary"]
+    assert found == boundary
+    assert center.policies(arn) == {READ_ONLY_ACCESS, POWER_USER_ACCESS}
+
+
+def test_a_session_cut_of_an_unlisted_set_undoes_no_edit_that_came_after(center: Center) -> None:
+    arn = center.permission_set("Contractors", READ_ONLY_ACCESS)
+    center.assigned(arn, "GROUP", center.group("Contractors"))
+    event = center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT12H")
+    center.world.later(seconds=60)
+    center.deliver(event)
+    assert center.world.finding(SESSION_RULE).state is State.ACTING
+    center.admin.attach_managed_policy_to_permission_set(
+        InstanceArn=center.instance, PermissionSetArn=arn, ManagedPolicyArn=POWER_USER_ACCESS
+    )
+    center.follow()
+    assert center.described(arn)["SessionDuration"] == "PT8H"
+    assert center.policies(arn) == {READ_ONLY_ACCESS, POWER_USER_ACCESS}
+
+
+# Denies of live sessions
+
+
+def test_a_set_put_back_meanwhile_keeps_the_deny_that_came_meanwhile(center: Center) -> None:
+    live(center)
+    arn, user = center.developer(), center.user("jane")
+    center.assigned(arn, "GROUP", center.group("Developers"))
+    drifted = center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT2H")
+    center.world.later(seconds=60)
+    center.behaviour.looks_in_progress = 30
+    center.deliver(drifted)
+    center.behaviour.looks_in_progress = 2
+    center.deliver(center.assign_user(arn, user))
+    until_acted(center, USER_RULE)
+    until_acted(center, DRIFT_RULE)
+    assert user in inline(center, arn)
