@@ -211,15 +211,26 @@ def problems(
     case = scenario.prepare(center)
     start = Snapshot.of(center)
     calls = calls_of(center, scenario, case)
-    if kind is FaultKind.CRASH_BEFORE:  # before a read that is the same as throttling
-        calls = [it if not is_read(it[0]) else ("Unstruck", {}) for it in calls]
-    cases = [it for it in injections(calls, kind, lasting=lasting) if it.label != "Unstruck"]
+    cases = [
+        it
+        for it in injections(calls, kind, lasting=lasting)
+        if lasting or _is_worth_striking(it, calls)
+    ]
     found = []
     for injection in cases:
         start.restore(center)
         found += [f"{injection}: {it}" for it in _struck(center, scenario, case, injection)]
     blank.restore(center)
     return found, len(cases)
+
+
+def _is_worth_striking(injection: Injection, calls: list[Call]) -> bool:
+    """Of reads that come often, the first and the last; before a read a crash is as throttling."""
+    operation, _ = calls[injection.index]
+    if not is_read(operation):
+        return True
+    same = [index for index, (name, _) in enumerate(calls) if name == operation]
+    return injection.kind is not FaultKind.CRASH_BEFORE and injection.index in {same[0], same[-1]}
 
 
 def _struck(center: Center, scenario: Scenario, case: Case, injection: Injection) -> list[str]:

@@ -1,7 +1,7 @@
 """Every call of what Identity Center's guard does x every fault, once and always.
 
-Left out is what another case shows: nobody is denied once, and before a read a crash is the same as
-throttling.
+Left out is what another case shows: nobody is denied once, before a read a crash is the same as
+throttling, and of a read that comes often the first and the last are struck.
 """
 
 from __future__ import annotations
