@@ -6,17 +6,21 @@ from typing import Any
 
 from keyward.findings import State
 from tests.flow.center import (
+    ADMINISTRATOR_ACCESS,
     DEVELOPER,
     POWER_USER_ACCESS,
     READ_ONLY_ACCESS,
     Center,
 )
 from tests.flow.test_identity_center import (
+    ADMIN_RULE,
     DRIFT_RULE,
     SESSION_RULE,
     USER_RULE,
+    check,
     inline,
     live,
+    release,
 )
 
 BOUNDED: dict[str, Any] = {**DEVELOPER, "boundary": {"managed_policy_arn": POWER_USER_ACCESS}}
@@ -79,6 +83,81 @@ def test_a_session_cut_of_an_unlisted_set_undoes_no_edit_that_came_after(center:
     center.follow()
     assert center.described(arn)["SessionDuration"] == "PT8H"
     assert center.policies(arn) == {READ_ONLY_ACCESS, POWER_USER_ACCESS}
+
+
+def test_the_catalogue_of_now_counts_while_a_set_is_put_back(center: Center) -> None:
+    arn = center.developer()
+    center.assigned(arn, "GROUP", center.group("Developers"))
+    event = center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT2H")
+    center.world.later(seconds=60)
+    center.deliver(event)
+    assert center.world.finding(DRIFT_RULE).state is State.ACTING
+    center.world.settings(permission_sets={"Developer": {**DEVELOPER, "session_hours": 2}})
+    center.deliver(check(center, "Developer"))
+    center.follow()
+    assert center.described(arn)["SessionDuration"] == "PT2H"
+    assert center.stale(arn) == []
+
+
+# Releases
+
+
+def test_the_release_of_a_detached_policy_brings_that_policy_alone(center: Center) -> None:
+    arn = center.permission_set("Contractors", READ_ONLY_ACCESS, POWER_USER_ACCESS)
+    center.settle(
+        center.do(
+            "AttachManagedPolicyToPermissionSet",
+            PermissionSetArn=arn,
+            ManagedPolicyArn=ADMINISTRATOR_ACCESS,
+        )
+    )
+    record = center.world.finding(ADMIN_RULE)
+    assert record.state is State.ACTED
+    center.admin.detach_managed_policy_from_permission_set(
+        InstanceArn=center.instance, PermissionSetArn=arn, ManagedPolicyArn=POWER_USER_ACCESS
+    )
+    tags = [{"Key": "owner", "Value": "ana"}]
+    center.admin.tag_resource(InstanceArn=center.instance, ResourceArn=arn, Tags=tags)
+    assert release(center, record.key)["ok"]
+    center.follow()
+    assert center.policies(arn) == {READ_ONLY_ACCESS, ADMINISTRATOR_ACCESS}
+    found = center.admin.list_tags_for_resource(InstanceArn=center.instance, ResourceArn=arn)
+    assert found["Tags"] == tags
+
+
+def test_the_release_of_a_drift_undoes_no_edit_that_came_after(center: Center) -> None:
+    arn = center.developer()
+    center.settle(center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT2H"))
+    record = center.world.finding(DRIFT_RULE)
+    tags = [{"Key": "owner", "Value": "ana"}]
+    center.admin.tag_resource(InstanceArn=center.instance, ResourceArn=arn, Tags=tags)
+    assert release(center, record.key)["ok"]
+    center.follow()
+    assert center.described(arn)["SessionDuration"] == "PT2H"
+    found = center.admin.list_tags_for_resource(InstanceArn=center.instance, ResourceArn=arn)
+    assert found["Tags"] == tags
+
+
+def test_a_release_brings_back_no_deny_that_has_ended(center: Center) -> None:
+    live(center)
+    arn, user = center.developer(), center.user("jane")
+    center.assigned(arn, "GROUP", center.group("Developers"))
+    center.deliver(center.assign_user(arn, user))
+    until_acted(center, USER_RULE)
+    assert user in inline(center, arn)
+    drifted = center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT2H")
+    held_back = [center.next_message()]
+    center.world.later(seconds=60)
+    center.deliver(drifted)
+    until_acted(center, DRIFT_RULE)
+    assert user in inline(center, arn)
+    center.deliver(held_back[0] or "")
+    center.follow()
+    assert inline(center, arn) == ""
+    assert release(center, center.world.finding(DRIFT_RULE).key)["ok"]
+    center.follow()
+    assert inline(center, arn) == ""
+    assert center.described(arn)["SessionDuration"] == "PT2H"
 
 
 # Denies of live sessions

@@ -165,13 +165,28 @@ def undo(  # noqa: PLR0913 - all of it by name
                 state = _deny_lifted(target, state, center=center, ledger=ledger, now=now)
             done = _assigned(target, state, center, now)
             what = ""
-        case DetachPolicy(target=target) | RestorePermissionSet(target=target):
-            if before.attributes is None:
-                return []
-            was = before.attributes
-            state = _made_like(_arn(target), lambda _: was, state, center, exact=True)
+        case DetachPolicy(target=target, policy=policy):
+            denies = ledger.live_denies(_arn(target), now=now)
+
+            def with_it(actual: PermissionSetAttributes) -> PermissionSetAttributes:
+                return _with_policy(policy, actual, denies)
+
+            state = _made_like(_arn(target), with_it, state, center)
             done = _provisioned(_arn(target), state, center, now)
-            what = f"permission set {target.permission_set_name} is as it was; "
+            what = f"{_called(policy)} is on permission set {target.permission_set_name} again; "
+        case RestorePermissionSet(target=target):
+            was, denies = before.attributes, ledger.live_denies(_arn(target), now=now)
+            if was is None:
+                return []
+
+            def undone(actual: PermissionSetAttributes) -> PermissionSetAttributes:
+                return _as_before(action, was, actual, denies)
+
+            state = _made_like(_arn(target), undone, state, center, exact=True)
+            done = _provisioned(_arn(target), state, center, now)
+            what = (
+                f"what was put back of permission set {target.permission_set_name} is as it was; "
+            )
         case RecreatePermissionSet():
             return _unmade(action, state, center, now)
         case ProvisionPermissionSet():
@@ -357,6 +372,35 @@ def _as_asked(
     if not action.only:
         return with_denies(action.wanted, denies)
     return replace(actual, **{name: getattr(action.wanted, name) for name in action.only})
+
+
+def _as_before(
+    action: RestorePermissionSet,
+    was: PermissionSetAttributes,
+    actual: PermissionSetAttributes,
+    denies: Iterable[LiveDeny],
+) -> PermissionSetAttributes:
+    """What a release makes of the set: what the act changed is as it was, but for denies."""
+    if action.only:
+        return replace(actual, **{name: getattr(was, name) for name in action.only})
+    plain, before, wanted = (with_denies(it, ()) for it in (actual, was, action.wanted))
+    return with_denies(drift.reverted(plain, before=before, wanted=wanted), denies)
+
+
+def _with_policy(
+    policy: PolicyDocument | CustomerPolicy,
+    actual: PermissionSetAttributes,
+    denies: Iterable[LiveDeny],
+) -> PermissionSetAttributes:
+    """What a release makes of the set: the one policy that was taken off is on again."""
+    match policy:
+        case CustomerPolicy():
+            held = actual.customer_policies
+            return replace(actual, customer_policies=tuple({*held, policy}))
+        case PolicyDocument(arn=str() as arn):
+            return replace(actual, managed_policies=tuple({*actual.managed_policies, arn}))
+        case PolicyDocument(text=text):
+            return with_denies(replace(actual, inline_policy=text), denies)
 
 
 def _made_like(

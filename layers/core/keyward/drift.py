@@ -80,6 +80,41 @@ def differences(
     return tuple(found)
 
 
+def reverted(
+    actual: PermissionSetAttributes,
+    *,
+    before: PermissionSetAttributes,
+    wanted: PermissionSetAttributes,
+) -> PermissionSetAttributes:
+    """`actual`, with what making `before` into `wanted` changed as it was before; all else stays.
+
+    Somebody may have changed the rest since, and meant it.
+    """
+    was = {difference.attribute for difference in differences(before, wanted)}
+    tags = dict(actual.tags)
+    for key in (key for key, value in wanted.tags.items() if before.tags.get(key) != value):
+        tags.pop(key, None)
+        tags |= {key: before.tags[key]} if key in before.tags else {}
+
+    def of[V](attribute: Attribute, old: V, new: V) -> V:
+        return old if attribute in was else new
+
+    return PermissionSetAttributes(
+        description=of(Attribute.DESCRIPTION, before.description, actual.description),
+        session_seconds=of(Attribute.SESSION, before.session_seconds, actual.session_seconds),
+        relay_state=of(Attribute.RELAY_STATE, before.relay_state, actual.relay_state),
+        managed_policies=_reverted(
+            actual.managed_policies, before.managed_policies, wanted.managed_policies
+        ),
+        customer_policies=_reverted(
+            actual.customer_policies, before.customer_policies, wanted.customer_policies
+        ),
+        inline_policy=of(Attribute.INLINE_POLICY, before.inline_policy, actual.inline_policy),
+        boundary=of(Attribute.BOUNDARY, before.boundary, actual.boundary),
+        tags=tags,
+    )
+
+
 def lines(found: Iterable[Difference]) -> tuple[str, ...]:
     """The differences as a readable diff."""
     return tuple(line for difference in found for line in difference.lines)
@@ -151,6 +186,14 @@ def _of_sets[V: (str, CustomerPolicy)](
         *(Difference(attribute=attribute, extra=it) for it in _sorted(have - want)),
         *(Difference(attribute=attribute, lacking=it) for it in _sorted(want - have)),
     ]
+
+
+def _reverted[V: (str, CustomerPolicy)](
+    actual: Iterable[V], before: Iterable[V], wanted: Iterable[V]
+) -> tuple[V, ...]:
+    was: set[V] = set(before)
+    became: set[V] = set(wanted)
+    return tuple(_sorted((set(actual) - (became - was)) | (was - became)))
 
 
 def _sorted[V: Hashable](values: Iterable[V]) -> list[V]:

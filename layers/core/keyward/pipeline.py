@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keyward import converging, events, executor, facts, planner, releasing
-from keyward.actions import Before, Done, IamAction, IdentityCenterAction, Pending
+from keyward.actions import (
+    Before,
+    Done,
+    IamAction,
+    IdentityCenterAction,
+    Pending,
+    RecreatePermissionSet,
+    RestorePermissionSet,
+)
+from keyward.catalogue import catalogue_of
 from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
 from keyward.events import Follow
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
@@ -275,6 +284,7 @@ def _finish(
     record: FindingRecord, *, before: Before, took_over: bool, services: Services, now: datetime
 ) -> None:
     """Acts, reads back, and writes the outcome, or what is still awaited."""
+    record = _as_wanted_now(record, services, now)
     if record.action is None:
         return
     reach = services.reach(record.account, now)
@@ -330,6 +340,16 @@ def _finish(
         count("ActionsVerified")
     elif state is State.FAILED:
         count("ActionsFailed")
+
+
+def _as_wanted_now(record: FindingRecord, services: Services, now: datetime) -> FindingRecord:
+    """The same act by the catalogue of now: its owners may have changed it since it began."""
+    action = record.action
+    if not isinstance(action, RestorePermissionSet | RecreatePermissionSet):
+        return record
+    catalogue = catalogue_of(services.accepted(now).permission_sets)
+    wanted = catalogue.get(action.target.permission_set_name, action.wanted)
+    return record.model_copy(update={"action": action.model_copy(update={"wanted": wanted})})
 
 
 def _follow(follow: Follow, services: Services, now: datetime) -> None:
