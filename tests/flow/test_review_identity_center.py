@@ -138,6 +138,22 @@ def test_the_release_of_a_drift_undoes_no_edit_that_came_after(center: Center) -
     assert found["Tags"] == tags
 
 
+def test_the_release_of_a_set_made_again_deletes_no_other_of_that_name(center: Center) -> None:
+    arn = center.developer()
+    center.world.ledger.remember_set(arn, "Developer")
+    deletion = center.do("DeletePermissionSet", PermissionSetArn=arn)
+    center.world.extension.trail = [deletion["detail"]]
+    center.settle(deletion)
+    record = center.world.finding(DELETED_RULE)
+    center.admin.delete_permission_set(
+        InstanceArn=center.instance, PermissionSetArn=center.named("Developer")
+    )
+    owners = center.developer()
+    release(center, record.key)
+    center.follow()
+    assert center.named("Developer") == owners
+
+
 def test_a_release_brings_back_no_deny_that_has_ended(center: Center) -> None:
     live(center)
     arn, user = center.developer(), center.user("jane")

@@ -156,6 +156,7 @@ class RecreatePermissionSet(_Value):
     """Make a permission set that is gone again, with the assignments to groups that it had.
 
     `assignments` is None until they were looked for; they name the set by the ARN that it had.
+    `made` is the ARN that it has since, once there is one: no other of its name is ever undone.
     None is made in the account `spared`.
     """
 
@@ -164,6 +165,7 @@ class RecreatePermissionSet(_Value):
     wanted: PermissionSetAttributes
     former_arn: str | None = None
     assignments: tuple[AssignmentTarget, ...] | None = None
+    made: str | None = None
     spared: str | None = None
 
 
@@ -235,9 +237,13 @@ class Pending(_Value):
 
 
 class Done(_Value):
-    """An act that is verified, in words; `aftercare` is what is taken back by itself later."""
+    """An act that is verified, in words; `aftercare` is what is taken back by itself later.
+
+    `arn` is that of a permission set made on the way.
+    """
 
     text: str
+    arn: str | None = None
     aftercare: Pending | None = None
 
 

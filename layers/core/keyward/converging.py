@@ -113,8 +113,7 @@ def carry_out(
             done = _provisioned(_arn(target), state, center, now)
             what = f"permission set {target.permission_set_name} is as wanted again"
         case RecreatePermissionSet():
-            done = _recreated(action, state, center=center, ledger=ledger, now=now)
-            what = f"permission set {action.target.permission_set_name} is there again"
+            return _recreated(action, state, center=center, ledger=ledger, now=now)
         case ProvisionPermissionSet(target=target):
             done = _provisioned(_arn(target), state, center, now)
             what = f"permission set {target.permission_set_name} is up to date"
@@ -489,9 +488,9 @@ def _recreated(
     center: IdentityCenterGateway,
     ledger: Ledger,
     now: datetime,
-) -> str | Pending:
+) -> Done | Pending:
     name = action.target.permission_set_name
-    arn = state.arn or center.names().get(name)
+    arn = action.made or state.arn or center.names().get(name)
     if arn is None:
         arn = center.create(name, action.wanted)
     ledger.remember_set(arn, name)
@@ -505,17 +504,18 @@ def _recreated(
     if state.requests:
         return state
     given = f"{len(wanted)} groups have it again" if wanted else "nobody is assigned it"
-    return f"{given}; its ARN is {arn}"
+    return Done(text=f"permission set {name} is there again; {given}; its ARN is {arn}", arn=arn)
 
 
 def _unmade(
     action: RecreatePermissionSet, state: Pending, center: IdentityCenterGateway, now: datetime
 ) -> list[str] | Pending:
-    name = action.target.permission_set_name
-    arn = state.arn or center.names().get(name)
+    """Takes away the set that was made, and not another that has its name by now."""
+    name, arn = action.target.permission_set_name, action.made
     if arn is None:
-        return [f"permission set {name} is gone"]
-    state = state.model_copy(update={"arn": arn})
+        return [f"nothing tells that Keyward made permission set {name}: it stays"]
+    if arn not in center.arns():
+        return [f"the permission set {name} that Keyward made is gone"]
     made = [
         target.model_copy(update={"permission_set_arn": arn}) for target in action.assignments or ()
     ]

@@ -287,7 +287,7 @@ def _finish(
     record = _as_wanted_now(record, services, now)
     if record.action is None:
         return
-    reach = services.reach(record.account, now)
+    name, reach = record.action.name, services.reach(record.account, now)
     outcome: Done | Pending
     try:
         if took_over:
@@ -310,6 +310,7 @@ def _finish(
         waits = record.pending or Pending(since=now, stage="begins")
         outcome = converging.put_off(waits, error, now) or Done(text=str(error))
         state = State.FAILED
+    record = _with_what_was_made(record, outcome)
     if isinstance(outcome, Pending):
         releasing.follow(record, outcome, services=services, now=now)
         logger.info(
@@ -317,7 +318,7 @@ def _finish(
             rule=record.rule,
             finding=record.key,
             subject=record.subject,
-            action=record.action.name,
+            action=name,
             stage=outcome.stage,
         )
         return
@@ -332,7 +333,7 @@ def _finish(
         rule=record.rule,
         finding=record.key,
         subject=record.subject,
-        action=record.action.name,
+        action=name,
         state=state,
         outcome=outcome.text,
     )
@@ -340,6 +341,15 @@ def _finish(
         count("ActionsVerified")
     elif state is State.FAILED:
         count("ActionsFailed")
+
+
+def _with_what_was_made(record: FindingRecord, outcome: Done | Pending) -> FindingRecord:
+    """The record with the ARN of a permission set that the act made: a release needs it."""
+    if outcome.arn is None or not isinstance(record.action, RecreatePermissionSet):
+        return record
+    return record.model_copy(
+        update={"action": record.action.model_copy(update={"made": outcome.arn})}
+    )
 
 
 def _as_wanted_now(record: FindingRecord, services: Services, now: datetime) -> FindingRecord:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from keyward import converging, executor, planner
-from keyward.actions import Before, IamAction, Pending
+from keyward.actions import Before, IamAction, Pending, RecreatePermissionSet
 from keyward.errors import GatewayError, NotFoundError
 from keyward.findings import Containment, FindingRecord, State
 from keyward.observability import count
@@ -67,9 +67,11 @@ def _restore(
     unique_ids = _unique_ids(begun, held)
     restored: list[str] | Pending = []
     if held is not None:
+        is_made = isinstance(begun.action, RecreatePermissionSet)
+        action = begun.action if is_made and begun.action else held.action
         try:
             restored = executor.undo(
-                held.action,
+                action,
                 before=held.before,
                 pending=begun.pending,
                 reach=services.reach(begun.account, now),
