@@ -187,7 +187,7 @@ def person_removed(story: Story) -> None:
     )
     story.kept["removed"] = {"key": told[0].attributes["finding"]}
     done = next(line for line in told[0].body.splitlines() if line.startswith("Done:"))
-    story.note(done)
+    story.note(f"Done: ... {done.partition('; ')[2]}")
     story.expect(
         "the alert says how long sessions may live",
         ["may live until"],
