@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from keyward.findings import State
@@ -192,3 +193,22 @@ def test_a_set_put_back_meanwhile_keeps_the_deny_that_came_meanwhile(center: Cen
     until_acted(center, USER_RULE)
     until_acted(center, DRIFT_RULE)
     assert user in inline(center, arn)
+
+
+# Policies that say something else than they seem to
+
+
+def test_a_policy_with_a_member_twice_is_not_the_one_without(center: Center) -> None:
+    wanted = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}],
+    }
+    center.world.settings(permission_sets={"Developer": {**DEVELOPER, "inline_policy": wanted}})
+    arn = center.developer()
+    everything = '[{"Effect": "Allow", "Action": "*", "Resource": "*"}]'
+    text = f'{{"Statement": {everything}, {json.dumps(wanted)[1:]}'
+    center.settle(
+        center.do("PutInlinePolicyToPermissionSet", PermissionSetArn=arn, InlinePolicy=text)
+    )
+    assert json.loads(inline(center, arn)) == wanted
+    assert everything not in inline(center, arn)

@@ -157,16 +157,32 @@ def _policy_lines(actual: object, wanted: object) -> tuple[str, ...]:
 
 def _pretty(text: object) -> list[str]:
     try:
-        return json.dumps(json.loads(str(text)), indent=1, sort_keys=True).splitlines()
+        return json.dumps(_loaded(str(text)), indent=1, sort_keys=True).splitlines()
     except (ValueError, RecursionError):
         return str(text).splitlines()
 
 
 def _canonical(text: str) -> str:
     try:
-        return json.dumps(json.loads(text), sort_keys=True)
+        return json.dumps(_loaded(text), sort_keys=True)
     except (ValueError, RecursionError):
         return text
+
+
+def _loaded(text: str) -> object:
+    """The JSON value. Raises ValueError where a member stands there twice.
+
+    Nobody says which of the two counts. A policy could otherwise grant more than it seems to.
+    """
+
+    def once(members: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(members)
+        if len(found) < len(members):
+            message = "a member stands there twice"
+            raise ValueError(message)
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
 
 
 def _changed(
