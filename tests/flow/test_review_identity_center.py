@@ -23,6 +23,7 @@ from tests.flow.test_identity_center import (
     live,
     release,
 )
+from tests.flow.world import aws_error
 
 BOUNDED: dict[str, Any] = {**DEVELOPER, "boundary": {"managed_policy_arn": POWER_USER_ACCESS}}
 DELETED_RULE = "idc-permission-set-deleted"
@@ -193,6 +194,25 @@ def test_a_set_put_back_meanwhile_keeps_the_deny_that_came_meanwhile(center: Cen
     until_acted(center, USER_RULE)
     until_acted(center, DRIFT_RULE)
     assert user in inline(center, arn)
+
+
+# What fails elsewhere
+
+
+def test_an_identity_store_that_does_not_answer_keeps_no_assignment(center: Center) -> None:
+    arn, user = center.developer(), center.user("jane")
+    event = center.assign_user(arn, user)
+
+    def denied(operation: str, _params: dict[str, Any], call: Any) -> Any:
+        if operation == "DescribeUser":
+            raise aws_error("AccessDeniedException", operation, 400)
+        return call()
+
+    center.world.fault = denied
+    with center.world.recorded():
+        center.settle(event)
+    center.world.fault = None
+    assert center.principals(arn) == set()
 
 
 # Policies that say something else than they seem to

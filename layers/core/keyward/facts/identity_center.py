@@ -300,9 +300,17 @@ def _present_assignment(claim: AccountAssignment, reach: "Reach") -> AccountAssi
     return replace(
         claim,
         permission_set=_with_attributes(permission_set, reach),
-        principal_name=center.principal_name(claim.principal_kind, claim.principal_id),
+        principal_name=_name_of(claim, center),
         parents=_parents(claim.account, reach),
     )
+
+
+def _name_of(claim: AccountAssignment, center: "IdentityCenterGateway") -> str | None:
+    """What people call the principal: where the identity store doesn't tell, its id has to do."""
+    try:
+        return center.principal_name(claim.principal_kind, claim.principal_id)
+    except GatewayError:
+        return None
 
 
 def _is_held(claim: AccountAssignment, center: "IdentityCenterGateway") -> bool:
