@@ -152,7 +152,7 @@ class Center:
         body = message if isinstance(message, str) else json.dumps(message)
         pipeline.enforce(body, rules=RULES, services=self.world.services, now=self.world.now)
 
-    def follow(self, *, most: int = 60) -> int:
+    def follow(self, *, most: int = 200) -> int:
         """Delivers what the guard sent itself, until nothing is left; says how many those were."""
         for number in range(most):
             if (body := self.next_message()) is None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from keyward.errors import GatewayError
 from keyward.findings import State
 from tests.flow.center import (
     ADMINISTRATOR_ACCESS,
@@ -181,6 +184,20 @@ def test_a_release_brings_back_no_deny_that_has_ended(center: Center) -> None:
 # Denies of live sessions
 
 
+def test_whoever_has_the_set_through_a_group_is_not_denied(center: Center) -> None:
+    live(center)
+    arn, user, group = center.developer(), center.user("jane"), center.group("Developers")
+    center.assigned(arn, "GROUP", group)
+    center.directory.create_group_membership(
+        IdentityStoreId=center.store, GroupId=group, MemberId={"UserId": user}
+    )
+    center.settle(center.assign_user(arn, user))
+    record = center.world.finding(USER_RULE)
+    assert record.state is State.ACTED
+    assert inline(center, arn) == ""
+    assert "through a group" in (record.outcome or "")
+
+
 def test_a_set_put_back_meanwhile_keeps_the_deny_that_came_meanwhile(center: Center) -> None:
     live(center)
     arn, user = center.developer(), center.user("jane")
@@ -194,6 +211,58 @@ def test_a_set_put_back_meanwhile_keeps_the_deny_that_came_meanwhile(center: Cen
     until_acted(center, USER_RULE)
     until_acted(center, DRIFT_RULE)
     assert user in inline(center, arn)
+
+
+def test_a_release_lifts_the_deny_in_the_account_as_well(center: Center) -> None:
+    live(center)
+    arn, user = center.developer(), center.user("jane")
+    center.assigned(arn, "GROUP", center.group("Developers"))
+    center.deliver(center.assign_user(arn, user))
+    until_acted(center, USER_RULE)
+    assert center.stale(arn) == []
+    center.assigned(arn, "USER", user)  # by hand, before anybody thinks of the release
+    assert release(center, center.world.finding(USER_RULE).key)["ok"]
+    center.follow()
+    assert inline(center, arn) == ""
+    assert center.stale(arn) == []
+
+
+def test_a_deny_is_lifted_though_the_assignment_came_back_under_report(center: Center) -> None:
+    live(center)
+    arn, user = center.permission_set("Contractors", READ_ONLY_ACCESS), center.user("jane")
+    center.assigned(arn, "GROUP", center.group("Contractors"))
+    center.deliver(center.assign_user(arn, user))
+    until_acted(center, USER_RULE)
+    waits = center.next_message()
+    center.world.settings(settings={"ceiling": "report"})
+    center.deliver(center.assign_user(arn, user))
+    assert center.world.finding(USER_RULE).episode == 2
+    center.deliver(waits or "")
+    center.follow()
+    assert inline(center, arn) == ""
+
+
+def test_a_deny_is_lifted_though_the_queue_failed_once(center: Center) -> None:
+    live(center)
+    arn, user = center.permission_set("Contractors", READ_ONLY_ACCESS), center.user("jane")
+    center.assigned(arn, "GROUP", center.group("Contractors"))
+    center.deliver(center.assign_user(arn, user))
+    until_acted(center, USER_RULE)
+    waits = center.next_message() or ""
+
+    def refused(operation: str, _params: dict[str, Any], call: Any) -> Any:
+        if operation == "SendMessage":
+            raise aws_error("ServiceUnavailable", operation, 503)
+        return call()
+
+    center.world.fault = refused
+    with center.world.recorded(), pytest.raises(GatewayError, match="ServiceUnavailable"):
+        center.deliver(waits)
+    center.world.fault = None
+    center.world.later(seconds=360)  # the queue's visibility timeout
+    center.deliver(waits)
+    center.follow()
+    assert inline(center, arn) == ""
 
 
 # What fails elsewhere

@@ -7,7 +7,7 @@ and is looked at again by a later message. No Lambda waits.
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -162,7 +162,7 @@ def undo(  # noqa: PLR0913 - all of it by name
         case RemoveAssignment(target=target):
             if action.deny_sessions:
                 state = _deny_lifted(target, state, center=center, ledger=ledger, now=now)
-            done = _assigned(target, state, center, now)
+            done = _assigned_without_deny(action, state, center, now)
             what = ""
         case DetachPolicy(target=target, policy=policy):
             denies = ledger.live_denies(_arn(target), now=now)
@@ -217,8 +217,7 @@ def _sessions_ended(  # noqa: PLR0913 - all of it by name
     accounts = center.accounts_of(arn)
     if target.account not in accounts:
         return Done(text=f"{done}; its role is gone from the account, and sessions with it")
-    if action.spared in accounts:
-        why = "the management account has the permission set, and settings spare it"
+    if (why := _why_not_denied(action, accounts, center)) is not None:
         return Done(text=f"{live}: they are not denied, since {why}")
     mine = LiveDeny(account=target.account, user_id=target.principal_id, until=until)
     denies = ledger.live_denies(arn, now=now)
@@ -247,6 +246,33 @@ def _sessions_ended(  # noqa: PLR0913 - all of it by name
     )
 
 
+def _why_not_denied(
+    action: RemoveAssignment, accounts: Container[str | None], center: IdentityCenterGateway
+) -> str | None:
+    """Why what is left of the sessions is let be; None where it may be denied."""
+    if action.spared in accounts:
+        return "the management account has the permission set, and settings spare it"
+    if _has_it_by_group(action.target, center):
+        return "access through a group stays"
+    return None
+
+
+def _has_it_by_group(target: AssignmentTarget, center: IdentityCenterGateway) -> bool:
+    """Whether the person has the set there through a group, too: a deny would take that as well.
+
+    Else whoever may assign could lock everybody out. Where the identity store doesn't tell, it may
+    be so.
+    """
+    holders = center.principals_of(target.account, target.permission_set_arn)
+    groups = [holder.id for holder in holders if holder.kind is PrincipalKind.GROUP]
+    try:
+        return any(center.is_member(group, target.principal_id) for group in groups)
+    except GatewayError as error:
+        if error.retryable:
+            raise
+        return True
+
+
 def _is_about(deny: LiveDeny, target: AssignmentTarget) -> bool:
     return deny.account == target.account and deny.user_id == target.principal_id
 
@@ -271,12 +297,31 @@ def _deny_lifted(
     ledger: Ledger,
     now: datetime,
 ) -> Pending:
-    """Lifts the deny; the assignment that is made then brings the set into its account anew."""
+    """Lifts the deny in the set; accounts have it until that is brought there."""
     arn = target.permission_set_arn
     mine = [it for it in ledger.live_denies(arn, now=now) if _is_about(it, target)]
     for deny in mine:
         ledger.deny_session(arn, replace(deny, until=now))
     return _with_denies(arn, ledger.live_denies(arn, now=now), state, center)
+
+
+def _assigned_without_deny(
+    action: RemoveAssignment, state: Pending, center: IdentityCenterGateway, now: datetime
+) -> str | Pending:
+    """Makes the assignment; and where a deny stood, its account gets the set as it is by now.
+
+    Not where the account to be spared has the set: no deny was put in then, either.
+    """
+    target, arn = action.target, action.target.permission_set_arn
+    done = _assigned(target, state, center, now)
+    if isinstance(done, Pending) or not action.deny_sessions:
+        return done
+    if target.account not in center.accounts_of(arn, stale=True):
+        return done
+    if action.spared in center.accounts_of(arn):
+        return done
+    through = _provisioned(arn, state, center, now)
+    return through if isinstance(through, Pending) else done
 
 
 # Assignments

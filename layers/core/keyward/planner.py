@@ -421,7 +421,14 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     ):
         return _moved(
             old, State.ACTING, now=now, note="acting", claim_seconds=claim_seconds
-        ).model_copy(update={"action": planned.action, "held": None, "mode": planned.mode.value})
+        ).model_copy(
+            update={
+                "action": planned.action,
+                "held": None,
+                "mode": planned.mode.value,
+                "pending": None,
+            }
+        )
     if same_event:
         return None
     return old.model_copy(
@@ -585,6 +592,9 @@ def _next_episode(
     old: FindingRecord, planned: Plan, *, now: datetime, claim_seconds: float
 ) -> FindingRecord:
     fresh = _fresh(planned, now=now, claim_seconds=claim_seconds)
+    if old.state is State.ACTED and old.pending is not None and fresh.action is None:
+        # What is to be taken back after the last act still is.
+        fresh = fresh.model_copy(update={"action": old.action, "pending": old.pending})
     return fresh.model_copy(
         update={
             "episode": old.episode + 1,

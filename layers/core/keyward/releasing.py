@@ -13,8 +13,12 @@ from keyward.findings import Containment, FindingRecord, State
 from keyward.observability import count
 from keyward.services import Services
 
-LONGEST_WAIT_SECONDS = 600
-"""A queue could hold a message back for 900: but then its age would raise the queue's alarm."""
+LONGEST_WAIT_SECONDS = 240
+"""A queue could hold a message back for 900: but then its age would raise the queue's alarm.
+
+And where the next message can't be sent, the one that is being worked on comes again after the
+queue's visibility timeout: the claim, which lasts for 90 seconds more, must have run out by then.
+"""
 
 GONE = (
     "nothing of that name is what Keyward acted on: nothing to restore where it is deleted; where "
