@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -672,6 +673,40 @@ def test_an_exempt_set_may_drift(center: Center) -> None:
     center.world.settings(permission_sets={"Developer": DEVELOPER}, exemptions={"dev": exempt})
     center.settle(center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT12H"))
     assert center.described(arn)["SessionDuration"] == "PT12H"
+
+
+def test_what_another_worker_is_at_comes_again_in_seconds(center: Center) -> None:
+    arn, user = center.developer(), center.user("jane")
+    event = center.assign_user(arn, user)
+
+    def dies(operation: str, _params: dict[str, Any], call: Callable[[], Any]) -> Any:
+        if operation == "DeleteAccountAssignment":
+            raise Died
+        return call()
+
+    center.world.fault = dies
+    with pytest.raises(Died), center.world.recorded():
+        center.deliver(event)
+    center.world.fault = None
+    center.deliver(event)
+    assert center.delays == [5]
+    center.follow()
+    assert center.principals(arn) == set()
+
+
+class Died(BaseException):
+    """The function was killed."""
+
+
+def test_what_keyward_may_not_look_at_is_not_told_as_if_it_were_so(center: Center) -> None:
+    arn = center.developer()
+    event = center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT4H")
+    center.world.later(minutes=1)
+    center.behaviour.refuse("DescribePermissionSet", "AccessDeniedException", times=50)
+    center.deliver(event)
+    (record,) = center.world.findings()
+    assert record.reason.startswith("Keyward could not look: ")
+    assert "cannot enforce here" in (record.held or "")
 
 
 # What tests say shortly

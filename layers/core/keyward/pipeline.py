@@ -25,14 +25,22 @@ from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
 from keyward.events import Follow
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
 from keyward.ledger import Begun
-from keyward.model import Contained, EventOnly, Hint, IamUser, Subject
+from keyward.model import (
+    Contained,
+    EventOnly,
+    Hint,
+    IamUser,
+    OfIdentityCenter,
+    Subject,
+)
 from keyward.observability import count, logger
 from keyward.planner import Plan
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import Services
 
-SOON_SECONDS = {"InProgress": 5, "RateLimited": 5, "HistoryLags": 60}
-"""Codes of what is over soon: the event is put back, not delivered again much later."""
+SOON_SECONDS = {"Busy": 5, "InProgress": 5, "RateLimited": 5, "HistoryLags": 60}
+"""Codes of what is over soon: Identity Center's guard puts the event back on its queue, which would
+deliver it again much later."""
 
 GONE = "not so any more when Keyward looked: nothing was done"
 
@@ -91,9 +99,11 @@ class _Case:
                 )
             )
         except GatewayError as error:
-            if error.code in SOON_SECONDS and self.now - self.hint.time <= converging.PATIENCE:
-                return SOON_SECONDS[error.code]
-            raise
+            of_center = any(isinstance(it.subject, OfIdentityCenter) for it in suspected)
+            is_late = self.now - self.hint.time > converging.PATIENCE
+            if error.code not in SOON_SECONDS or is_late or not of_center:
+                raise
+            return SOON_SECONDS[error.code]
         return 0
 
     def _looked_at(
@@ -133,7 +143,7 @@ class _Case:
         unconfirmed += [finding for finding in named if _identity(finding) not in borne_out]
         return own + confirmed, unconfirmed, excused
 
-    def plan(self, findings: list[Finding]) -> list[Plan]:
+    def plan(self, findings: Iterable[Finding]) -> list[Plan]:
         """One plan for each subject."""
         return planner.plan(
             findings,
@@ -207,7 +217,7 @@ class _Case:
         known = facts.recorded(
             _subjects(others), hint=self.hint, ledger=self.services.ledger, now=self.now
         )
-        for planned in self.plan(self._judge(known)):
+        for planned in self.plan(map(_unseen, self._judge(known))):
             self.services.ledger.begin(_held(planned, error), before=None, now=self.now)
         logger.error(
             "cannot enforce in account",
@@ -431,6 +441,14 @@ def _before_containment(subject: Subject, before: Before) -> Before:
             update={"statuses": dict.fromkeys(before.statuses, subject.was_active)}
         )
     return before
+
+
+def _unseen(finding: Finding) -> Finding:
+    """The same where nobody could look: what only may be so is not told as if it were."""
+    if not finding.reason.maybe:
+        return finding
+    text = f"Keyward could not look: {finding.reason.text}"
+    return replace(finding, reason=replace(finding.reason, text=text))
 
 
 def _held(planned: Plan, error: GatewayError) -> Plan:
