@@ -284,6 +284,32 @@ def test_an_identity_store_that_does_not_answer_keeps_no_assignment(center: Cent
     assert center.principals(arn) == set()
 
 
+def test_a_group_that_is_gone_keeps_no_other_from_its_set(center: Center) -> None:
+    arn, group = center.developer(), center.group("Developers")
+    center.world.ledger.remember_set(arn, "Developer")
+    gone = "00000000-0000-4000-8000-000000000000"
+    removed = [
+        center.event(
+            "DeleteAccountAssignment",
+            {
+                "InstanceArn": center.instance,
+                "PermissionSetArn": arn,
+                "PrincipalType": "GROUP",
+                "PrincipalId": who,
+                "TargetType": "AWS_ACCOUNT",
+                "TargetId": center.world.member,
+            },
+        )
+        for who in (gone, group)
+    ]
+    deletion = center.do("DeletePermissionSet", PermissionSetArn=arn)
+    center.world.extension.trail = [event["detail"] for event in (*removed, deletion)]
+    center.settle(deletion)
+    record = center.world.finding(DELETED_RULE)
+    assert record.state is State.ACTED
+    assert center.principals(center.named("Developer") or "") == {("GROUP", group)}
+
+
 # Policies that say something else than they seem to
 
 
@@ -301,3 +327,38 @@ def test_a_policy_with_a_member_twice_is_not_the_one_without(center: Center) -> 
     )
     assert json.loads(inline(center, arn)) == wanted
     assert everything not in inline(center, arn)
+
+
+# Races
+
+
+def everything(sid: str) -> str:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": "*", "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def test_an_inline_policy_put_again_while_it_is_taken_off_goes_as_well(center: Center) -> None:
+    arn = center.permission_set("Contractors", READ_ONLY_ACCESS)
+    center.assigned(arn, "GROUP", center.group("Contractors"))
+    put = "PutInlinePolicyToPermissionSet"
+    center.deliver(center.do(put, PermissionSetArn=arn, InlinePolicy=everything("One")))
+    assert inline(center, arn) == ""
+    assert center.world.finding(ADMIN_RULE).state is State.ACTING
+    center.deliver(center.do(put, PermissionSetArn=arn, InlinePolicy=everything("Two")))
+    center.follow()
+    assert inline(center, arn) == ""
+    assert center.stale(arn) == []
+    assert center.world.finding(ADMIN_RULE).state is State.ACTED
+
+
+# Control Tower
+
+
+def test_no_deny_is_put_into_a_set_of_control_tower(center: Center) -> None:
+    live(center)
+    arn, user = center.permission_set("AWSReadOnlyAccess", READ_ONLY_ACCESS), center.user("jane")
+    center.assigned(arn, "GROUP", center.group("Auditors"))
+    center.settle(center.assign_user(arn, user))
+    assert center.principals(arn) & {("USER", user)} == set()
+    assert inline(center, arn) == ""
+    assert "may live until" in (center.world.finding(USER_RULE).outcome or "")

@@ -367,6 +367,14 @@ def _is_assigned(target: AssignmentTarget, center: IdentityCenterGateway) -> boo
     return principal in center.principals_of(target.account, target.permission_set_arn)
 
 
+def _is_gone(target: AssignmentTarget, center: IdentityCenterGateway) -> bool:
+    """Whether the principal is there no more; where the identity store doesn't tell, AWS will."""
+    try:
+        return center.principal_name(target.principal_kind, target.principal_id) is None
+    except GatewayError:
+        return False
+
+
 def _named(target: AssignmentTarget) -> str:
     who = target.principal_name or target.principal_id
     return (
@@ -543,7 +551,9 @@ def _recreated(
     wanted_now = with_denies(action.wanted, ledger.live_denies(arn, now=now))
     state = _made_like(arn, lambda _: wanted_now, state, center)
     wanted = [
-        target.model_copy(update={"permission_set_arn": arn}) for target in action.assignments or ()
+        target.model_copy(update={"permission_set_arn": arn})
+        for target in action.assignments or ()
+        if not _is_gone(target, center)
     ]
     state = _each(wanted, RequestKind.ASSIGNMENT_CREATION, state, center, now)
     if state.requests:

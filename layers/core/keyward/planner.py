@@ -251,6 +251,8 @@ def _on_assignment(
         return None
     if assignment.instance_arn is None or permission_set.attributes is None:
         return None
+    denies = settings.accepted.settings.identity_center.deny_live_sessions
+    is_theirs = permission_set.name in CONTROL_TOWER_SETS.difference(settings.catalogue)
     return RemoveAssignment(
         target=AssignmentTarget(
             account=assignment.account,
@@ -262,7 +264,7 @@ def _on_assignment(
             principal_name=assignment.principal_name,
         ),
         session_seconds=permission_set.attributes.session_seconds,
-        deny_sessions=settings.accepted.settings.identity_center.deny_live_sessions,
+        deny_sessions=denies and not is_theirs,
         spared=spared,
     )
 
@@ -380,10 +382,10 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
 ) -> FindingRecord | Busy | None:
     """The record to write for a confirmed finding; None where the ledger has it all.
 
-    What waits for Identity Center is looked at by its own message, which the claim covers. A closed
-    finding's violation that is back begins a new episode; so does one whose release was
-    never finished, which the ledger refuses to write until that release has ended. An act that a
-    crash left half done is taken over with its own intent, unless it must not be done any more.
+    What waits for Identity Center is looked at by its own message, which the claim covers, unless
+    another policy is to be taken off by now. A closed finding's violation that is back begins a new
+    episode; so does one whose release was never finished, which the ledger refuses to write until
+    that release has ended. An act that a crash left half done is taken over with its own intent, unless it must not be done any more.
     What Keyward contained and is free again begins a new episode, too (of a user, `before` tells:
     what there is now); and so does each later change that only people can put right. But the same
     event, delivered twice at once, may have been judged by a state that was read before the other's
@@ -398,7 +400,7 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
         return exempted(old, planned.exempt_by, now=now)
     is_busy = old.state in {State.ACTING, State.RELEASING}
     if is_busy and old.pending is not None and _is_claimed(old, now):
-        return None
+        return _with_another(old, planned, now=now, claim_seconds=claim_seconds)
     if old.state is State.RELEASING:
         if _is_claimed(old, now):
             return Busy()
@@ -434,6 +436,22 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     return old.model_copy(
         update={"version": old.version + 1, "seen": old.seen + 1, "last_seen": now}
     )
+
+
+def _with_another(
+    old: FindingRecord, planned: Plan, *, now: datetime, claim_seconds: float
+) -> FindingRecord | None:
+    """The record of an act under way that is about another policy by now; None where it isn't.
+
+    There is one inline policy: who puts another in its place must not have it stay, and be brought
+    into the accounts with the removal of the first.
+    """
+    is_another = isinstance(planned.action, DetachPolicy) and planned.action != old.action
+    if old.state is not State.ACTING or not is_another:
+        return None
+    return _moved(
+        old, State.ACTING, now=now, note="another policy by now", claim_seconds=claim_seconds
+    ).model_copy(update={"action": planned.action})
 
 
 def settle(
