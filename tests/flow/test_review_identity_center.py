@@ -26,7 +26,7 @@ from tests.flow.test_identity_center import (
     live,
     release,
 )
-from tests.flow.world import aws_error
+from tests.flow.world import an_administrator, aws_error
 
 BOUNDED: dict[str, Any] = {**DEVELOPER, "boundary": {"managed_policy_arn": POWER_USER_ACCESS}}
 DELETED_RULE = "idc-permission-set-deleted"
@@ -362,3 +362,62 @@ def test_no_deny_is_put_into_a_set_of_control_tower(center: Center) -> None:
     assert center.principals(arn) & {("USER", user)} == set()
     assert inline(center, arn) == ""
     assert "may live until" in (center.world.finding(USER_RULE).outcome or "")
+
+
+# What can't be put back
+
+
+def test_a_tag_that_cannot_be_put_back_keeps_no_policy_in_the_accounts(center: Center) -> None:
+    tagged = {**DEVELOPER, "tags": {"team": "platform"}}
+    center.world.settings(permission_sets={"Developer": tagged})
+    arn = center.developer()
+    center.assigned(arn, "GROUP", center.group("Developers"))
+    event = center.do(
+        "AttachManagedPolicyToPermissionSet",
+        PermissionSetArn=arn,
+        ManagedPolicyArn=POWER_USER_ACCESS,
+    )
+    center.admin.provision_permission_set(
+        InstanceArn=center.instance, PermissionSetArn=arn, TargetType="ALL_PROVISIONED_ACCOUNTS"
+    )
+    center.behaviour.refuse("TagResource", "ServiceQuotaExceededException", times=50)
+    center.world.later(seconds=60)
+    center.settle(event)
+    assert center.policies(arn) == {READ_ONLY_ACCESS}
+    assert center.stale(arn) == []
+    record = center.world.finding(DRIFT_RULE)
+    assert (record.state, record.severity.value) == (State.FAILED, "critical")
+    assert "TagResource" in (record.outcome or "")
+
+
+def test_a_boundary_that_cannot_be_put_back_keeps_no_policy_on_the_set(center: Center) -> None:
+    center.world.settings(permission_sets={"Developer": BOUNDED})
+    arn = center.permission_set("Developer", POWER_USER_ACCESS)
+    center.assigned(arn, "GROUP", center.group("Developers"))
+    refused = "PutPermissionsBoundaryToPermissionSet"
+    center.behaviour.refuse(refused, "ValidationException", times=50)
+    event = center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT2H")
+    center.world.later(seconds=60)
+    center.settle(event)
+    assert center.policies(arn) == set()  # and without its boundary it gets nothing
+    assert center.stale(arn) == []
+    assert center.world.finding(DRIFT_RULE).state is State.FAILED
+
+
+# What Keyward can't see
+
+
+def test_what_could_not_be_read_is_one_finding_whoever_administers(center: Center) -> None:
+    arn = center.developer()
+    event = center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT2H")
+    delegated = center.world.other_member
+    event["account"] = event["detail"]["recipientAccountId"] = delegated
+    event["detail"]["userIdentity"] = an_administrator(delegated)
+    center.world.later(seconds=60)
+    center.behaviour.refuse("DescribePermissionSet", "AccessDeniedException", times=1)
+    center.deliver(event)
+    (record,) = center.world.findings()
+    assert "cannot enforce here" in (record.held or "")
+    center.settle(event)
+    (record,) = center.world.findings()
+    assert record.state is State.ACTED

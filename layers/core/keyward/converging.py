@@ -7,9 +7,10 @@ and is looked at again by a later message. No Lambda waits.
 
 import contextlib
 import math
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from keyward import drift
 from keyward.actions import (
@@ -109,8 +110,7 @@ def carry_out(
             def wanted(actual: PermissionSetAttributes) -> PermissionSetAttributes:
                 return _as_asked(action, actual, denies)
 
-            state = _made_like(_arn(target), wanted, state, center)
-            done = _provisioned(_arn(target), state, center, now)
+            done = _put_right(_arn(target), wanted, state, center, now)
             what = f"permission set {target.permission_set_name} is as wanted again"
         case RecreatePermissionSet():
             return _recreated(action, state, center=center, ledger=ledger, now=now)
@@ -426,6 +426,31 @@ def _as_asked(
     return replace(actual, **{name: getattr(action.wanted, name) for name in action.only})
 
 
+def _put_right(
+    arn: str,
+    wanted_of: Callable[[PermissionSetAttributes], PermissionSetAttributes],
+    state: Pending,
+    center: IdentityCenterGateway,
+    now: datetime,
+) -> str | Pending:
+    """Makes the set as wanted, and brings it into the accounts.
+
+    What could be put right is brought there all the same where something else could not; then that
+    is raised.
+    """
+    problem = None
+    try:
+        state = _made_like(arn, wanted_of, state, center)
+    except GatewayError as error:
+        if error.retryable or isinstance(error, NotFoundError):
+            raise
+        problem = error
+    done = _provisioned(arn, state, center, now)
+    if problem is not None and not isinstance(done, Pending):
+        raise problem
+    return done
+
+
 def _as_before(
     action: RestorePermissionSet,
     was: PermissionSetAttributes,
@@ -485,29 +510,54 @@ def apply(
     wanted: PermissionSetAttributes,
     center: IdentityCenterGateway,
 ) -> None:
-    """The boundary first, then what is too much, then what is lacking: never more than before."""
-    by_attribute: dict[Attribute, list[Difference]] = {}
+    """The boundary first, then what is too much, then what is lacking: never more than before.
+
+    What can't be put right keeps nothing from being taken away; but no policy is added then. Raises
+    the first GatewayError, after that.
+    """
+    found = tuple(found)
+    problems = []
+    for step in _steps(arn, found, wanted, center):
+        try:
+            step()
+        except GatewayError as error:
+            if error.retryable or isinstance(error, NotFoundError):
+                raise
+            problems.append(error)
+    if problems:
+        raise problems[0]
     for difference in found:
-        by_attribute.setdefault(difference.attribute, []).append(difference)
-    policies = [
-        difference
-        for attribute in (Attribute.MANAGED_POLICY, Attribute.CUSTOMER_POLICY)
-        for difference in by_attribute.get(attribute, ())
-    ]
-    if Attribute.BOUNDARY in by_attribute:
-        center.set_boundary(arn, wanted.boundary)
-    for difference in policies:
-        if isinstance(difference.extra, str | CustomerPolicy):
-            center.detach_policy(arn, difference.extra)
-    if Attribute.INLINE_POLICY in by_attribute:
-        center.set_inline_policy(arn, wanted.inline_policy)
-    if by_attribute.keys() & {Attribute.DESCRIPTION, Attribute.SESSION, Attribute.RELAY_STATE}:
-        center.set_details(arn, wanted)
-    for difference in policies:
-        if isinstance(difference.lacking, str | CustomerPolicy):
-            center.attach_policy(arn, difference.lacking)
-    if Attribute.TAG in by_attribute:
-        center.set_tags(arn, wanted.tags)
+        if difference.attribute in _POLICIES:
+            match difference.lacking:
+                case str() | CustomerPolicy() as policy:
+                    center.attach_policy(arn, policy)
+
+
+_POLICIES = (Attribute.MANAGED_POLICY, Attribute.CUSTOMER_POLICY)
+
+
+def _steps(
+    arn: str,
+    found: Iterable[Difference],
+    wanted: PermissionSetAttributes,
+    center: IdentityCenterGateway,
+) -> Iterator[Callable[[], None]]:
+    """All but the policies that are lacking, in order."""
+    found = tuple(found)
+    attributes = {difference.attribute for difference in found}
+    if Attribute.BOUNDARY in attributes:
+        yield partial(center.set_boundary, arn, wanted.boundary)
+    for difference in found:
+        if difference.attribute in _POLICIES:
+            match difference.extra:
+                case str() | CustomerPolicy() as policy:
+                    yield partial(center.detach_policy, arn, policy)
+    if Attribute.INLINE_POLICY in attributes:
+        yield partial(center.set_inline_policy, arn, wanted.inline_policy)
+    if attributes & {Attribute.DESCRIPTION, Attribute.SESSION, Attribute.RELAY_STATE}:
+        yield partial(center.set_details, arn, wanted)
+    if Attribute.TAG in attributes:
+        yield partial(center.set_tags, arn, wanted.tags)
 
 
 def _provisioned(

@@ -31,6 +31,7 @@ from keyward.model import (
     Hint,
     IamUser,
     OfIdentityCenter,
+    PermissionSet,
     Subject,
 )
 from keyward.observability import count, logger
@@ -217,6 +218,9 @@ class _Case:
         known = facts.recorded(
             _subjects(others), hint=self.hint, ledger=self.services.ledger, now=self.now
         )
+        # A permission set is found there later on, whoever administers it from where.
+        hub = self.services.environment.hub_account
+        known = [replace(it, account=hub) if isinstance(it, PermissionSet) else it for it in known]
         for planned in self.plan(map(_unseen, self._judge(known))):
             self.services.ledger.begin(_held(planned, error), before=None, now=self.now)
         logger.error(

@@ -385,11 +385,11 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     What waits for Identity Center is looked at by its own message, which the claim covers, unless
     another policy is to be taken off by now. A closed finding's violation that is back begins a new
     episode; so does one whose release was never finished, which the ledger refuses to write until
-    that release has ended. An act that a crash left half done is taken over with its own intent, unless it must not be done any more.
-    What Keyward contained and is free again begins a new episode, too (of a user, `before` tells:
-    what there is now); and so does each later change that only people can put right. But the same
-    event, delivered twice at once, may have been judged by a state that was read before the other's
-    act: it must look again.
+    that release has ended. An act that a crash left half done is taken over with its own intent,
+    unless it must not be done any more. What Keyward contained and is free again begins a new
+    episode, too (of a user, `before` tells: what there is now); and so does each later change that
+    only people can put right. But the same event, delivered twice at once, may have been judged by
+    a state that was read before the other's act: it must look again.
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
