@@ -154,6 +154,11 @@ def test_policies_of_both_kinds_count_together(customers: int, *, ok: bool) -> N
         ({"Version": "2012-10-17", "Statement": []}, "Statement: "),
         (a_policy("Allow"), "Statement: "),
         (a_policy({**STATEMENT, "Effect": "allow"}), "Statement.0.Effect: expected Allow or Deny"),
+        (
+            a_policy({**STATEMENT, "Effect": ["Allow"]}),
+            "Statement.0.Effect: expected Allow or Deny",
+        ),
+        (a_policy({**STATEMENT, "Effect": {}}), "Statement.0.Effect: expected Allow or Deny"),
         (a_policy({**STATEMENT, "Principal": "*"}), "Statement.0.Principal: "),
         (a_policy({**STATEMENT, "NotAction": "s3:*"}), "exactly one of Action and NotAction"),
         (a_policy({"Effect": "Deny", "Resource": "*"}), "exactly one of Action and NotAction"),

@@ -371,7 +371,7 @@ def _of_statement(statement: Mapping[str, object], sids: set[str]) -> Iterable[s
         yield "Sid: another statement has it; expected each once"
     else:
         sids.add(sid)
-    if statement.get("Effect") not in {"Allow", "Deny"}:
+    if statement.get("Effect") not in ("Allow", "Deny"):  # whatever it is, a list too
         yield "Effect: expected Allow or Deny"
     yield from _of_objects(statement)
     condition = statement.get("Condition", {})
