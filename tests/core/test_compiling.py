@@ -530,7 +530,8 @@ def test_only_policies_that_were_not_accepted_yet_are_asked_for() -> None:
 def test_what_changes_in_the_catalogue_is_to_be_checked_until_somebody_did() -> None:
     others = {SETS + "ReadOnly": AN_ENTRY, SETS + "Billing": AN_ENTRY}
     before = accepted({DEVELOPER: AN_ENTRY, **others})
-    assert before.unchecked == dict.fromkeys(["Developer", "ReadOnly", "Billing"], NOW)
+    was_before = NOW - timedelta(seconds=1)
+    assert before.unchecked == dict.fromkeys(["Developer", "ReadOnly", "Billing"], was_before)
     checked = before.model_copy(update={"unchecked": {"ReadOnly": NOW}})
     changed = {DEVELOPER: {"session_hours": 2}, SETS + "ReadOnly": AN_ENTRY}
     after = compile_(changed, previous=checked, now=LATER).accepted

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import boto3
 import pytest
 
+from keyward.alerts import alert
 from keyward.errors import GatewayError
 from keyward.findings import State
 from tests.flow.center import (
@@ -16,6 +18,7 @@ from tests.flow.center import (
     READ_ONLY_ACCESS,
     Center,
 )
+from tests.flow.test_change_windows import put, settled
 from tests.flow.test_identity_center import (
     ADMIN_RULE,
     DRIFT_RULE,
@@ -26,7 +29,7 @@ from tests.flow.test_identity_center import (
     live,
     release,
 )
-from tests.flow.world import an_administrator, aws_error
+from tests.flow.world import REGION, an_administrator, aws_error
 
 BOUNDED: dict[str, Any] = {**DEVELOPER, "boundary": {"managed_policy_arn": POWER_USER_ACCESS}}
 DELETED_RULE = "idc-permission-set-deleted"
@@ -421,3 +424,42 @@ def test_what_could_not_be_read_is_one_finding_whoever_administers(center: Cente
     center.settle(event)
     (record,) = center.world.findings()
     assert record.state is State.ACTED
+
+
+# Whole texts
+
+
+def test_the_longest_inline_policies_fit_the_ledger_and_the_alert(center: Center) -> None:
+    def long(letter: str) -> str:
+        actions = [f"{letter}{number:x}:*" for number in range(0x400, 0x400 + 1120)]
+        statement = {"Effect": "Deny", "Action": actions, "Resource": "*"}
+        return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+    wanted = {**DEVELOPER, "inline_policy": json.loads(long("a"))}
+    center.world.settings(permission_sets={"Developer": wanted})
+    arn = center.developer()
+    center.settle(
+        center.do("PutInlinePolicyToPermissionSet", PermissionSetArn=arn, InlinePolicy=long("b"))
+    )
+    record = center.world.finding(DRIFT_RULE)
+    assert record.state is State.ACTED
+    assert len(record.model_dump_json()) < 300_000
+    assert len(alert(record).body) < 100_000
+
+
+# What was there before
+
+
+def test_the_first_settings_ever_change_no_set_that_was_there_before(center: Center) -> None:
+    arn = center.permission_set("Developer", READ_ONLY_ACCESS, POWER_USER_ACCESS)
+    boto3.client("dynamodb", region_name=REGION).delete_item(
+        TableName="keyward-ledger", Key={"pk": {"S": "settings"}, "sk": {"S": "accepted"}}
+    )
+    put("settings", {"ceiling": "enforce"})
+    put(f"rules/{DRIFT_RULE}", {"mode": "enforce"})
+    put("permission-sets/Developer", DEVELOPER)
+    settled(center.world)
+    center.follow()
+    record = center.world.finding(DRIFT_RULE)
+    assert record.held == "existed before the rule began to enforce"
+    assert center.policies(arn) == {READ_ONLY_ACCESS, POWER_USER_ACCESS}

@@ -293,13 +293,14 @@ def delays(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_changed_permission_set_is_looked_at_once_every_guard_knows_of_it(
     guard: Guard, delays: list[int]
 ) -> None:
+    guard.run()
     guard.put(DEVELOPER, READ_ONLY)
     guard.run()
     (check,) = guard.checks()
     found = guard.in_force()
     assert found.compiled_at is not None
     assert message(check) == Hint(
-        event_id="settings-1-Developer",
+        event_id="settings-2-Developer",
         event_source=KEYWARD,
         event_name=CATALOGUE_CHANGED,
         time=found.compiled_at,

@@ -184,11 +184,15 @@ def exemption_id(name: str) -> str | None:
 
 
 def _unchecked(tree: _Tree, before: Accepted, now: datetime) -> dict[str, datetime]:
-    """The permission sets that are to be compared with what is, and since when they are so."""
+    """The permission sets that are to be compared with what is, and since when they are so.
+
+    Where nothing was in force yet nobody changed one: what is was so before any rule enforced.
+    """
     found = {}
+    since = now if before.version else now - timedelta(seconds=1)
     for name, entry in tree.permission_sets.items():
         if entry != before.permission_sets.get(name):
-            found[name] = now
+            found[name] = since
         elif name in before.unchecked:
             found[name] = before.unchecked[name]
     return found
