@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -463,3 +464,39 @@ def test_the_first_settings_ever_change_no_set_that_was_there_before(center: Cen
     record = center.world.finding(DRIFT_RULE)
     assert record.held == "existed before the rule began to enforce"
     assert center.policies(arn) == {READ_ONLY_ACCESS, POWER_USER_ACCESS}
+
+
+def test_a_policy_taken_off_leaves_the_deny_of_a_session(center: Center) -> None:
+    live(center)
+    arn, user = center.permission_set("Contractors", READ_ONLY_ACCESS), center.user("jane")
+    center.assigned(arn, "GROUP", center.group("Contractors"))
+    center.deliver(center.assign_user(arn, user))
+    until_acted(center, USER_RULE)
+    document = json.loads(inline(center, arn))
+    document["Statement"].append(json.loads(everything("One"))["Statement"][0])
+    text = json.dumps(document)
+    center.next_message()  # its end is not what this is about
+    center.settle(
+        center.do("PutInlinePolicyToPermissionSet", PermissionSetArn=arn, InlinePolicy=text)
+    )
+    assert center.world.finding(ADMIN_RULE).state is State.ACTED
+    assert user in inline(center, arn)
+    assert "One" not in inline(center, arn)
+    assert center.stale(arn) == []
+
+
+def test_a_pause_stops_an_act_that_is_under_way(center: Center) -> None:
+    arn, user = center.developer(), center.user("jane")
+    event = center.assign_user(arn, user)
+    center.behaviour.fail("DeleteAccountAssignment", "role is in use")
+    center.deliver(event)
+    assert center.world.finding(USER_RULE).state is State.ACTING
+    center.world.settings(
+        permission_sets={"Developer": DEVELOPER},
+        paused_until=center.world.now + timedelta(hours=4),
+    )
+    center.follow()
+    assert center.principals(arn) == {("USER", user)}
+    record = center.world.finding(USER_RULE)
+    assert record.state is State.FAILED
+    assert "interrupted" in (record.outcome or "")

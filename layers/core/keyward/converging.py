@@ -101,7 +101,8 @@ def carry_out(
                 return _sessions_ended(action, done, state, center=center, ledger=ledger, now=now)
             what = ""
         case DetachPolicy(target=target, policy=policy):
-            _take_off(_arn(target), policy, center)
+            denies = ledger.live_denies(_arn(target), now=now)
+            _take_off(_arn(target), policy, denies, center)
             done = _provisioned(_arn(target), state, center, now)
             what = f"{_called(policy)} is off permission set {target.permission_set_name}"
         case RestorePermissionSet(target=target):
@@ -398,9 +399,15 @@ def _called(policy: PolicyDocument | CustomerPolicy) -> str:
 
 
 def _take_off(
-    arn: str, policy: PolicyDocument | CustomerPolicy, center: IdentityCenterGateway
+    arn: str,
+    policy: PolicyDocument | CustomerPolicy,
+    denies: Iterable[LiveDeny],
+    center: IdentityCenterGateway,
 ) -> None:
-    """Takes the one policy off, should it still be there: an inline one only if it is the same."""
+    """Takes the one policy off, should it still be there: an inline one only if it is the same.
+
+    Denies that stand in an inline policy stay.
+    """
     _, actual = center.attributes(arn)
     match policy:
         case CustomerPolicy():
@@ -411,7 +418,8 @@ def _take_off(
                 center.detach_policy(arn, of_policy)
         case PolicyDocument(text=text):
             if actual.inline_policy and drift.same_policy(actual.inline_policy, text):
-                center.set_inline_policy(arn, None)
+                bare = replace(actual, inline_policy=None)
+                center.set_inline_policy(arn, with_denies(bare, denies).inline_policy)
 
 
 def _as_asked(

@@ -38,6 +38,7 @@ from keyward.observability import count, logger
 from keyward.planner import Plan
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import Services
+from keyward.settings import Mode
 
 SOON_SECONDS = {"Busy": 5, "InProgress": 5, "RateLimited": 5, "HistoryLags": 60}
 """Codes of what is over soon: Identity Center's guard puts the event back on its queue, which would
@@ -55,7 +56,7 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
     rules = tuple(rules)
     hint = events.message(events.loads(body))
     if isinstance(hint, Follow):
-        _follow(hint, services, now)
+        _follow(hint, rules=rules, services=services, now=now)
         return
     settings = in_force(services.accepted(now), rules)
     claimed = facts.claimed(hint, settings.catalogue)
@@ -376,7 +377,9 @@ def _as_wanted_now(record: FindingRecord, services: Services, now: datetime) -> 
     return record.model_copy(update={"action": action.model_copy(update={"wanted": wanted})})
 
 
-def _follow(follow: Follow, services: Services, now: datetime) -> None:
+def _follow(
+    follow: Follow, *, rules: tuple[AnyRule, ...], services: Services, now: datetime
+) -> None:
     """Looks how far an act or a release is that waits for Identity Center; nothing else waits."""
     record = services.ledger.finding(follow.finding)
     if record is None or planner.is_late(record, follow.ticket, now=now):
@@ -386,12 +389,23 @@ def _follow(follow: Follow, services: Services, now: datetime) -> None:
     services.ledger.finish(claimed, replacing=record)
     if claimed.state is State.RELEASING:
         releasing.resume(claimed, services=services, now=now)
+    elif claimed.state is State.ACTING and not _may_act_still(claimed, rules, services, now):
+        stopped = planner.interrupted(claimed, f"rule {claimed.rule} only reports now", now=now)
+        services.ledger.finish(stopped, replacing=claimed)
     elif claimed.state is State.ACTING:
         held = services.ledger.containment(record.account, record.held_as)
         before = held.before if held is not None else Before()
         _finish(claimed, before=before, took_over=False, services=services, now=now)
     elif claimed.action is not None and not isinstance(claimed.action, IamAction):
         _take_back(claimed, claimed.action, services=services, now=now)
+
+
+def _may_act_still(
+    record: FindingRecord, rules: tuple[AnyRule, ...], services: Services, now: datetime
+) -> bool:
+    """Whether the rule still enforces: who pauses Keyward wants it to stop."""
+    settings = in_force(services.accepted(now), rules)
+    return record.rule not in settings.rules or settings.mode(record.rule, now) is Mode.ENFORCE
 
 
 def _take_back(

@@ -530,6 +530,11 @@ def _interrupted(old: FindingRecord, planned: Plan, *, now: datetime) -> Finding
         why = f"exemption {planned.exempt_by} covers it now"
     else:
         why = planned.held or f"rule {planned.finding.rule} is in mode {planned.mode.value} now"
+    return interrupted(old, why, now=now)
+
+
+def interrupted(old: FindingRecord, why: str, *, now: datetime) -> FindingRecord:
+    """The record of an act that is left as it is, half done."""
     outcome = f"an act was interrupted and is not finished: {why}; a release puts back what it did"
     return finished(old, State.FAILED, outcome=outcome, now=now)
 
