@@ -500,3 +500,24 @@ def test_a_pause_stops_an_act_that_is_under_way(center: Center) -> None:
     record = center.world.finding(USER_RULE)
     assert record.state is State.FAILED
     assert "interrupted" in (record.outcome or "")
+
+
+def test_a_deny_ends_when_a_group_gives_the_set_by_the_next_removal(center: Center) -> None:
+    live(center)
+    arn, user = center.permission_set("Contractors", READ_ONLY_ACCESS), center.user("jane")
+    group = center.group("Contractors")
+    center.assigned(arn, "GROUP", group)
+    center.deliver(center.assign_user(arn, user))
+    until_acted(center, USER_RULE)
+    assert user in inline(center, arn)
+    center.directory.create_group_membership(
+        IdentityStoreId=center.store, GroupId=group, MemberId={"UserId": user}
+    )
+    center.world.later(minutes=10)
+    center.deliver(center.assign_user(arn, user))
+    began = center.world.now
+    center.follow()
+    assert center.world.finding(USER_RULE).episode == 2
+    assert inline(center, arn) == ""
+    assert center.stale(arn) == []
+    assert center.world.now - began < timedelta(hours=1)

@@ -208,21 +208,26 @@ def _sessions_ended(  # noqa: PLR0913 - all of it by name
 ) -> Done | Pending:
     """What becomes of sessions that began before the removal, which ends none of them.
 
+    A deny that stands since an earlier removal is lifted in any case.
     Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/revoke-user-permissions.html
     """
     target, arn = action.target, action.target.permission_set_arn
     until = now + timedelta(seconds=action.session_seconds)
     live = f"{done}; sessions begun before may live until {until:%Y-%m-%d %H:%M} UTC"
-    if not action.deny_sessions or target.principal_kind is not PrincipalKind.USER:
-        return Done(text=live)
-    accounts = center.accounts_of(arn)
-    if target.account not in accounts:
-        return Done(text=f"{done}; its role is gone from the account, and sessions with it")
-    if (why := _why_not_denied(action, accounts, center)) is not None:
-        return Done(text=f"{live}: they are not denied, since {why}")
-    mine = LiveDeny(account=target.account, user_id=target.principal_id, until=until)
     denies = ledger.live_denies(arn, now=now)
     stands = next((it for it in denies if _is_about(it, target)), None)
+    if not action.deny_sessions or target.principal_kind is not PrincipalKind.USER:
+        return _let_be(live, stands)
+    accounts = center.accounts_of(arn)
+    if target.account not in accounts:
+        gone = f"{done}; its role is gone from the account, and sessions with it"
+        return _let_be(gone, stands)
+    if (why := _why_not_denied(action, accounts, center)) is not None:
+        if stands is not None:
+            stands = replace(stands, until=now)
+            ledger.deny_session(arn, stands)
+        return _let_be(f"{live}: they are not denied, since {why}", stands)
+    mine = LiveDeny(account=target.account, user_id=target.principal_id, until=until)
     if stands is None or stands.until < until - RENEWAL:
         ledger.deny_session(arn, mine)
         denies = [*(it for it in denies if it is not stands), mine]
@@ -234,23 +239,27 @@ def _sessions_ended(  # noqa: PLR0913 - all of it by name
     except GatewayError as error:
         if error.retryable or isinstance(error, NotFoundError):
             raise
-        ledger.deny_session(arn, replace(mine, until=now))
-        return Done(
-            text=f"{live}: they could not be denied ({error})",
-            aftercare=Pending(since=now, stage="lifts the deny", not_before=now),
-        )
+        mine = replace(mine, until=now)
+        ledger.deny_session(arn, mine)
+        return _let_be(f"{live}: they could not be denied ({error})", mine)
     if isinstance(through, Pending):
         return through
-    return Done(
-        text=f"{done}; sessions begun before are denied until {mine.until:%Y-%m-%d %H:%M} UTC",
-        aftercare=Pending(since=mine.until, stage="lifts the deny", not_before=mine.until),
-    )
+    ends = f"{mine.until:%Y-%m-%d %H:%M} UTC"
+    return _let_be(f"{done}; sessions begun before are denied until {ends}", mine)
+
+
+def _let_be(text: str, deny: LiveDeny | None) -> Done:
+    """The removal is done; a deny is lifted when it ends."""
+    if deny is None:
+        return Done(text=text)
+    until = deny.until
+    return Done(text=text, aftercare=Pending(since=until, stage="lifts the deny", not_before=until))
 
 
 def _why_not_denied(
     action: RemoveAssignment, accounts: Container[str | None], center: IdentityCenterGateway
 ) -> str | None:
-    """Why what is left of the sessions is let be; None where it may be denied."""
+    """Why what is left of the sessions is let be; None where it is to be denied."""
     if action.spared in accounts:
         return "the management account has the permission set, and settings spare it"
     if _has_it_by_group(action.target, center):

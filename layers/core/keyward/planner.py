@@ -615,7 +615,8 @@ def _next_episode(
     old: FindingRecord, planned: Plan, *, now: datetime, claim_seconds: float
 ) -> FindingRecord:
     fresh = _fresh(planned, now=now, claim_seconds=claim_seconds)
-    if old.state is State.ACTED and old.pending is not None and fresh.action is None:
+    waits = old.pending is not None and old.state not in {State.ACTING, State.RELEASING}
+    if waits and fresh.action is None:
         # What is to be taken back after the last act still is.
         fresh = fresh.model_copy(update={"action": old.action, "pending": old.pending})
     return fresh.model_copy(
