@@ -19,6 +19,7 @@ from tests.builders import (
     SET_ARN,
     a_center_hint,
     a_permission_set,
+    a_role_session,
     an_assignment,
     an_exemption,
     reasons,
@@ -55,6 +56,20 @@ def read(
 
 def found(subject: AccountAssignment, **settings: object) -> list[Reason]:
     return reasons(RULE, subject, ASSIGNED, **({"accounts": (HUB,)} | settings))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_let_be"),
+    [
+        (f"arn:aws:iam::{HUB}:role/jit/*", True),
+        (f"arn:aws:iam::{MEMBER}:role/jit/*", False),
+        (f"arn:aws:iam::{HUB}:role/*", False),
+    ],
+)
+def test_what_just_in_time_tools_assign_is_let_be(pattern: str, *, is_let_be: bool) -> None:
+    by = a_center_hint("CreateAccountAssignment", actor=a_role_session("jit/elevator", account=HUB))
+    asked = {"accounts": (HUB,), "just_in_time": (pattern,)}
+    assert bool(reasons(RULE, read(EVERYTHING), by, **asked)) is not is_let_be
 
 
 @pytest.mark.parametrize("kind", list(PrincipalKind))

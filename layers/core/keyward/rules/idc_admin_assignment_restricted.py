@@ -12,6 +12,9 @@ In mode enforce that assignment is removed. In the management account this needs
 A permission set counts by what its policies grant together, under its permissions boundary: see
 `reach`. Without `accounts` and `organizational_units` nothing is reserved, and nothing is found.
 
+What is let be: actors that match `just_in_time`, since tools that grant access for hours grant it
+there.
+
 Known gaps: what customer managed policies grant isn't read, since each account has its own: what
 the role can do that comes of it is judged by iam-admin-granted. A permission set that gets more
 later, with nobody assigned anew, is judged by idc-permission-set-admin-equivalent. Where Keyward
@@ -30,6 +33,7 @@ from keyward.actions import Enforcement
 from keyward.findings import Reason, Severity
 from keyward.model import AccountAssignment, Hint
 from keyward.policy import Grant, Reach, analyse
+from keyward.principals import is_one_of
 from keyward.rule import Rule
 from keyward.settings import AccountIdText, RuleSettings
 
@@ -63,6 +67,14 @@ class Settings(RuleSettings):
         max_length=100,
         description="Ids of the Identity Center groups (or users) that may have such access there.",
     )
+    just_in_time: tuple[str, ...] = Field(
+        default=(),
+        max_length=50,
+        description=(
+            "Role or user ARNs of tools that give people access for a time; `*` matches within a "
+            "segment. What these assign is let be."
+        ),
+    )
     reach: Literal["indirect", "escalation", "admin"] = Field(
         default="escalation",
         description=(
@@ -72,9 +84,11 @@ class Settings(RuleSettings):
     )
 
 
-def judge(assignment: AccountAssignment, _hint: Hint, settings: Settings) -> Iterator[Reason]:
+def judge(assignment: AccountAssignment, hint: Hint, settings: Settings) -> Iterator[Reason]:
     """Objects to what reaches that far in a reserved account; the event alone can't tell."""
     if assignment.principal_id in settings.allowed_principals:
+        return
+    if is_one_of(hint.actor, settings.just_in_time):
         return
     reserved = _is_reserved(assignment, settings)
     if reserved is False:
