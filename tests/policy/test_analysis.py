@@ -96,6 +96,8 @@ def test_all_of_iam_on_roles_only_is_no_admin_yet() -> None:
         ("arn:aws:iam::*:role/*", ESCALATION),
         (f"{ACCOUNT}:role/*", ESCALATION),
         (f"{ACCOUNT}:*", ESCALATION),
+        (f"{ACCOUNT}*", ESCALATION),
+        ("arn:aws:iam::1*", ESCALATION),
         (f"{ACCOUNT}:ro*", ESCALATION),
         ("arn:aws:iam:*:role/*", ESCALATION),
         (f"{ACCOUNT}:role/?*", ESCALATION),
@@ -106,6 +108,10 @@ def test_all_of_iam_on_roles_only_is_no_admin_yet() -> None:
         (f"{ACCOUNT}:role/*-admin", INDIRECT),
         (f"{ACCOUNT}:*/app", INDIRECT),
         ("arn:aws:iam:*:role/app", INDIRECT),
+        ("arn:aws:iam:*/app-*", INDIRECT),
+        ("arn:aws:iam::*/x:role/*", NONE),
+        ("arn:aws:iam::${aws:PrincipalTag/account}:role/*", ESCALATION),
+        ("arn:aws:iam:us-east-1:*:role/*", NONE),
         (f"{ACCOUNT}:role/service-role/*", INDIRECT),
         (f"{ACCOUNT}:role/${{aws:PrincipalTag/team}}-*", INDIRECT),
         (f"{ACCOUNT}:role/aws-service-role/*", NONE),
@@ -247,6 +253,18 @@ def test_everything_but_iam_is_indirect() -> None:
 def test_a_deny_takes_away_what_it_names(denied: object, reach: Reach) -> None:
     analysis = of(allow(["iam:PassRole", *LAMBDA]), deny("iam:passrole", denied))
     assert analysis.reach is reach
+
+
+@pytest.mark.parametrize(
+    "resource", ["*", "arn:aws:iam::*", "arn:aws:iam::*:*", "arn:aws:iam::*:saml-provider/*"]
+)
+def test_resources_of_kinds_without_names_of_their_own_are_granted_and_denied(
+    resource: str,
+) -> None:
+    granted = allow("iam:UpdateSAMLProvider", resource)
+    assert of(granted).reach is INDIRECT
+    assert of(granted, deny("iam:*", "arn:aws:iam::*")).reach is NONE
+    assert of(granted, deny("iam:*", "arn:aws:iam::*:*")).reach is NONE
 
 
 def test_a_grant_in_any_partition_is_denied_by_a_deny_in_awss() -> None:

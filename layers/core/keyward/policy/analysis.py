@@ -186,15 +186,15 @@ class _Principal:
             self.asked[key] = self._evaluate(need, arn)
         return self.asked[key]
 
-    def patterns(self, needs: Iterable[Need]) -> Iterator[str]:
-        """The patterns of resources that matter to these needs."""
+    def patterns(self, kind: Kind, needs: Iterable[Need]) -> Iterator[str]:
+        """The patterns of resources that matter to these needs; only Allows mean names."""
         for need in needs:
             action = need.action.lower()
-            limits = [] if self.limits is None else self.limits.get(action, [])
-            for allow in (*self.allows.get(action, ()), *limits):
+            limits = () if self.limits is None else self.limits.get(action, ())
+            for allow in (*self.allows.get(action, ()), *(() if kind.only_names else limits)):
                 if not allow.statement.every_resource_but:
                     yield from allow.statement.resources
-            for deny in self.denies.get(action, ()):
+            for deny in () if kind.only_names else self.denies.get(action, ()):
                 if deny.every_resource_but:
                     yield from deny.resources
 
@@ -276,7 +276,7 @@ class _OpenWay:
 def _open(path: Path, way: Way, principal: _Principal) -> _OpenWay | None:
     if any(need.action.lower() not in principal.allows for need in way):
         return None
-    everywhere = certain = on_purpose = True
+    everywhere = certain = True
     allows: list[_Allow] = []
     reach = path.reach
     for kind, needs in _by_kind(way):
@@ -284,10 +284,7 @@ def _open(path: Path, way: Way, principal: _Principal) -> _OpenWay | None:
         reach = min(reach, found.reach, key=_rank)
         everywhere = everywhere and any(it.everywhere for it in found.leaves)
         certain = certain and any(it.certain for it in found.leaves)
-        on_purpose = on_purpose and any(it.on_purpose for it in found.leaves)
         allows.extend(allow for leave in found.leaves for allow in leave.allows)
-    if path.if_sweeping is not None and not on_purpose:
-        reach = min(reach, path.if_sweeping, key=_rank)
     if reach is Reach.NONE:
         return None
     return _OpenWay(
@@ -316,7 +313,7 @@ class _Furthest:
 
 
 def _furthest(path: Path, kind: Kind, needs: tuple[Need, ...], principal: _Principal) -> _Furthest:
-    patterns = list(dict.fromkeys(principal.patterns(needs)))
+    patterns = list(dict.fromkeys(principal.patterns(kind, needs)))
     found = [*_met(anything(kind), needs, principal)]
     for pattern in patterns:
         found.extend(_met(examples(kind, pattern), needs, principal))
@@ -328,9 +325,12 @@ def _furthest(path: Path, kind: Kind, needs: tuple[Need, ...], principal: _Princ
 
 
 def _leads(path: Path, leave: _Leave) -> Reach:
-    if leave.everywhere:
-        return path.reach
-    return min(path.narrow, Reach.INDIRECT, key=_rank) if leave.limited else path.narrow
+    reach = path.reach if leave.everywhere else path.narrow
+    if leave.limited:
+        reach = min(reach, Reach.INDIRECT, key=_rank)
+    if path.if_sweeping is not None and not leave.on_purpose:
+        reach = min(reach, path.if_sweeping, key=_rank)
+    return reach
 
 
 def _met(

@@ -16,7 +16,9 @@ from keyward.model import PolicyDocument
 SELF = "\ue020self"
 """Stands for the policy variable ${aws:username}: the caller's own name."""
 
-_OTHER_VARIABLE = "\ue021"
+OTHER_VARIABLE = "\ue021"
+"""Begins any other policy variable: some text, but no wildcard."""
+
 _ESCAPED = {"*": "\ue010", "?": "\ue011", "$": "$"}
 _ANY_ACCOUNT = frozenset({"aws:principalaccount", "aws:resourceaccount"})
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -140,7 +142,7 @@ def _variable(found: re.Match[str]) -> str:
     key = found[1].partition(",")[0].strip().lower()
     if key == "aws:username":
         return SELF
-    return "*" if key in _ANY_ACCOUNT else f"{_OTHER_VARIABLE}{key.replace(':', '.')}"
+    return "*" if key in _ANY_ACCOUNT else f"{OTHER_VARIABLE}{key.replace(':', '.')}"
 
 
 def _tests(raw: object) -> tuple[Test, ...] | None:

@@ -182,6 +182,9 @@ _ALSO_OF: Mapping[str, tuple[str, ...]] = {
 }
 """Services whose actions are on resources of other services."""
 
+_GLOBAL = frozenset({"account", "iam", "organizations", "sts"})
+"""Services whose resources are in no region."""
+
 ENOUGH: Mapping[str, tuple[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         ("iam:AttachUserPolicy", "iam:AttachGroupPolicy", "iam:AttachRolePolicy"),
@@ -272,7 +275,9 @@ class Path:
 
 @cache
 def _any_of(service: str) -> Kind:
-    return Kind(services=_ALSO_OF.get(service, (service,)), loose=True)
+    return Kind(
+        services=_ALSO_OF.get(service, (service,)), regional=service not in _GLOBAL, loose=True
+    )
 
 
 @cache

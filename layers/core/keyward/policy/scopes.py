@@ -5,18 +5,22 @@ Deny and boundaries count as they do in AWS. Account numbers are left open: one 
 is taken for the principal's own.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from itertools import combinations, islice
 
-from keyward.policy.document import SELF
+from keyward.policy.document import OTHER_VARIABLE, SELF
 from keyward.policy.globs import ANY, FRESH, WILDCARDS, concrete, fixed, matches, meet
 from keyward.policy.paths import Kind
 
 _PARTS = 6
 """Of an ARN: arn, partition, service, region, account, resource."""
+
+_PLACE = re.compile(rf"[a-z0-9*?-]*|.*{OTHER_VARIABLE}.*")
+"""How a partition, region or account can be written in a pattern."""
 
 _LOOSE_NAME = 2
 """A pattern that prescribes no more characters of a name than this is taken to mean all names."""
@@ -65,6 +69,10 @@ def examples(kind: Kind, pattern: str) -> tuple[Example, ...]:
     services = [it for it in kind.services if matches(service, it)]
     if not services or not matches(arn, "arn") or account == "aws":
         return ()
+    if not kind.regional and not matches(region, ""):
+        return ()
+    if not all(_PLACE.fullmatch(it) for it in (partition, region, account)):
+        return ()
     if not kind.loose and ((kind.regional and not region) or (kind.has_account and not account)):
         return ()
     begin = ":".join(
@@ -89,14 +97,18 @@ def in_common(kind: Kind, patterns: Iterable[str]) -> Iterator[Example]:
 
 
 def _of_odd_pattern(kind: Kind, pattern: str) -> Iterator[Example]:
-    """Where wildcards stand for colons, too."""
-    if "*" not in pattern:
-        return
-    for service in kind.services:
-        begin = f"arn:aws:{service}:{_region(kind)}:{_account(kind)}:"
-        together = meet(pattern, f"{begin}{kind.prefix}*")
-        if together is not None and together.startswith(begin):
-            yield from _named(kind, begin, together.removeprefix(begin))
+    """Where wildcards stand for colons, too: for all that is missing at the end, or for some."""
+    if pattern.endswith("*"):
+        found = examples(kind, pattern + ":*" * (_PARTS - 1 - pattern.count(":")))
+        yield from found
+        if found:
+            return
+    if "*" in pattern:
+        for service in kind.services:
+            begin = f"arn:aws:{service}:{_region(kind)}:{_account(kind)}:"
+            together = meet(pattern, f"{begin}{kind.prefix}*")
+            if together is not None and together.startswith(begin):
+                yield from _named(kind, begin, together.removeprefix(begin))
 
 
 def _named(kind: Kind, begin: str, resource: str) -> Iterator[Example]:
