@@ -19,7 +19,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 from moto.ssoadmin.models import ssoadmin_backends
 
-from keyward import operating, telling
+from keyward import converging, operating, telling
 from keyward.errors import GatewayError
 from keyward.findings import FindingRecord, State
 from local.sso_admin import center_of
@@ -47,12 +47,16 @@ VISIBILITY = timedelta(minutes=6)
 
 @contextmanager
 def a_lasting_center() -> Iterator[Center]:
-    """A world and its Identity Center for all tests of a module."""
+    """A world and its Identity Center for all tests of a module.
+
+    Keyward's patience is shorter there than it is: what it does meanwhile is always the same.
+    """
     with (
         pytest.MonkeyPatch.context() as patch,
         a_world(patch) as world,
         a_center(world, patch) as center,
     ):
+        patch.setattr(converging, "PATIENCE", timedelta(minutes=8))
         world.services_type = LastingClients
         world.restart()
         world.settings(**SETTINGS)

@@ -403,20 +403,21 @@ def create_ledger() -> None:
 def _intercept(world: World, monkeypatch: Any) -> None:
     """Every call passes here: session hooks would miss other sessions."""
     original = vars(BaseClient)["_make_api_call"]
-    extension = world.extension
 
     def intercepted(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
         def call() -> Any:
             if operation == "LookupEvents":
-                return {"Events": [{"CloudTrailEvent": json.dumps(it)} for it in extension.trail]}
+                return {
+                    "Events": [{"CloudTrailEvent": json.dumps(it)} for it in world.extension.trail]
+                }
             if operation == "CheckAccessNotGranted":
-                return extension.opinion
+                return world.extension.opinion
             if operation == "ValidatePolicy":
-                return {"findings": extension.doubts}
+                return {"findings": world.extension.doubts}
             if client.meta.service_model.service_name != "iam":
                 return original(client, operation, params)
             account = _account_of(client)
-            return extension.answer(
+            return world.extension.answer(
                 account, operation, params, lambda: original(client, operation, params)
             )
 
