@@ -288,6 +288,14 @@ def test_a_deny_of_all_but_some_leaves_those(spared: str, granted: str, reach: R
     assert of(allow(LAMBDA), allow("iam:PassRole", granted), only).reach is reach
 
 
+def test_sparing_oneself_makes_nothing_ones_own_that_was_not() -> None:
+    granted = allow("iam:PutUserPolicy", f"{ACCOUNT}:user/*/x-*")
+    oneself = f"{ACCOUNT}:user/*/${{aws:username}}"
+    spared = but("Deny", on="NotResource", resources=oneself, Action="iam:*")
+    assert of(granted).reach is INDIRECT
+    assert of(granted, spared).reach is INDIRECT
+
+
 def test_a_deny_under_a_condition_that_nobody_knows_denies_nothing() -> None:
     mfa = {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}
     assert of(allow("iam:*"), deny("iam:*", when=mfa)).reach is ADMIN

@@ -89,11 +89,13 @@ def examples(kind: Kind, pattern: str) -> tuple[Example, ...]:
 
 
 def in_common(kind: Kind, patterns: Iterable[str]) -> Iterator[Example]:
-    """Resources of the kind that two of the patterns match, where there are any."""
-    about_it = [it for it in patterns if it != "*" and examples(kind, it)]
+    """Resources of the kind that two of the patterns match, standing for no more than either."""
+    about_it = {it: found for it in patterns if it != "*" and (found := examples(kind, it))}
     for one, other in islice(combinations(about_it, 2), _MOST_PAIRS):
         if (together := _join(one, other)) is not None:
-            yield from examples(kind, together)
+            most = min(max(it.breadth for it in about_it[each]) for each in (one, other))
+            for it in examples(kind, together):
+                yield Example(it.arn, min(it.breadth, most))
 
 
 def _of_odd_pattern(kind: Kind, pattern: str) -> Iterator[Example]:
