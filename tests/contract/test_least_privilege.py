@@ -346,7 +346,7 @@ CATALOGUE: dict[str, dict[str, Any]] = {
         "customer_policies": [{"name": "Workloads"}],
         "boundary": {"managed_policy_arn": READ_ONLY_ACCESS},
         "session_hours": 4,
-        "tags": {"team": "platform"},
+        "tags": {"team": "platform", "cost": "4711"},
     },
     "Reader": {
         "description": "Reads",
@@ -388,7 +388,7 @@ def identity_center_guard(story: Story) -> None:
         center.behaviour.looks_in_progress = 0
         story.release_begins(record)
         if isinstance(record.action, RestorePermissionSet):
-            story.tag(record, late="yes")
+            story.tag(record, **record.action.wanted.tags)
         story.follow()
         center.behaviour.looks_in_progress = 2
 
@@ -453,6 +453,9 @@ def act_on_permission_sets(story: Story) -> Iterator[FindingRecord]:
         edit(story, developer, operation, **params)
     shop = [{"Key": "team", "Value": "shop"}]
     center.admin.tag_resource(InstanceArn=center.instance, ResourceArn=developer, Tags=shop)
+    center.admin.untag_resource(
+        InstanceArn=center.instance, ResourceArn=developer, TagKeys=["cost"]
+    )
     yield story.settled(
         center.do("UpdatePermissionSet", PermissionSetArn=developer, SessionDuration="PT12H")
     )
@@ -497,7 +500,7 @@ def operator(story: Story) -> None:
     assert {*asked, "release"} == set(operating.ACTS)
     for record in found:
         if isinstance(record.action, RestorePermissionSet):
-            story.tag(record, late="yes")
+            story.tag(record, **record.action.wanted.tags)
         assert story.ask("release", finding=record.key, reason="agreed")["restored"]
         while story.state_of(record) is State.RELEASING:
             story.world.later(minutes=3)

@@ -566,10 +566,9 @@ def exempted(record: FindingRecord, name: str, *, now: datetime) -> FindingRecor
 def releasing(
     record: FindingRecord, *, by: str, reason: str, now: datetime, claim_seconds: float
 ) -> FindingRecord:
-    """The record while a release is under way; what an earlier one waited for is looked at anew."""
+    """The record while a release is under way."""
     note = f"release by {by}: {reason}"
-    begun = _moved(record, State.RELEASING, now=now, note=note, claim_seconds=claim_seconds)
-    return begun.model_copy(update={"pending": None})
+    return _moved(record, State.RELEASING, now=now, note=note, claim_seconds=claim_seconds)
 
 
 def _came_back(old: FindingRecord, planned: Plan, before: Before | None) -> bool:

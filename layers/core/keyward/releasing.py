@@ -42,6 +42,11 @@ def release(  # noqa: PLR0913 - all of it by name
         now=now,
         claim_seconds=services.environment.claim_seconds,
     )
+    waits = begun.pending
+    if waits is not None and (
+        record.state is not State.RELEASING or now - waits.since > converging.PATIENCE
+    ):  # an act's, or a release's that waited too long
+        begun = begun.model_copy(update={"pending": None})
     services.ledger.release_begins(
         begun,
         replacing=record,
