@@ -59,10 +59,10 @@ def a_created_user(account: str, name: str, user_id: str, *, at: datetime) -> di
 
 @pytest.mark.parametrize("phase_seconds", [0, 150])
 def test_ten_thousand_users_in_five_minutes_are_recorded_capped_and_folded(
-    phase_seconds: int,
+    phase_seconds: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """`phase_seconds`: how far into a window of alerts, and of the schedule, the storm begins."""
-    logging.getLogger("keyward").setLevel(logging.CRITICAL)
+    caplog.set_level(logging.CRITICAL, logger="keyward")
     start = datetime(2026, 11, 20, 9, 0, tzinfo=UTC) + timedelta(seconds=phase_seconds)
     services = MemoryServices()
     services.ledger.accept(everything_enforced(start), replacing=0)
