@@ -35,7 +35,7 @@ def answers(path: str, settings: InForce) -> Iterator[Answer]:
 def answer(event: object, settings: InForce) -> Answer:
     """What Keyward would do about an event at the time that it bears. Raises EventError."""
     hint = _hint(event)
-    subjects = facts.claimed(hint, settings.catalogue)
+    subjects = facts.claimed(hint, settings.catalogue, settings.baselines)
     rules = {rule.id: rule for rule in _rules()}
     return {
         "event_id": hint.event_id,

@@ -48,6 +48,7 @@ class Enforcement(StrEnum):
     RESTORE_PERMISSION_SET = "restore-permission-set"
     RECREATE_PERMISSION_SET = "recreate-permission-set"
     PROVISION_PERMISSION_SET = "provision-permission-set"
+    ASSIGN_ACCESS = "assign-access"
 
 
 class _Value(BaseModel):
@@ -176,6 +177,21 @@ class ProvisionPermissionSet(_Value):
     target: PermissionSetTarget
 
 
+class AccountTarget(_Value):
+    """The account whose access an action is about."""
+
+    account: str
+    instance_arn: str
+
+
+class AssignAccess(_Value):
+    """Give an account the assignments to groups that its baselines want and that it lacks."""
+
+    name: Literal["assign-access"] = "assign-access"
+    target: AccountTarget
+    assignments: tuple[AssignmentTarget, ...]
+
+
 IamAction = DeactivateAccessKeys | DeactivateCredential | QuarantineUser
 """What is done to IAM users. It holds until it is released, and is put back where it is undone."""
 
@@ -185,6 +201,7 @@ IdentityCenterAction = (
     | RestorePermissionSet
     | RecreatePermissionSet
     | ProvisionPermissionSet
+    | AssignAccess
 )
 """What is done in Identity Center: asynchronous, and once for each episode of a finding."""
 
@@ -196,7 +213,8 @@ type Action = Annotated[
     | DetachPolicy
     | RestorePermissionSet
     | RecreatePermissionSet
-    | ProvisionPermissionSet,
+    | ProvisionPermissionSet
+    | AssignAccess,
     Field(discriminator="name"),
 ]
 
@@ -223,6 +241,7 @@ class Pending(_Value):
     `looks` counts the looks so far, `failures` the requests that AWS began and did not finish.
     `stage` says, in words, what it waits for. `arn` is that of a permission set made on the way.
     Nothing is to be done `not_before` then. `ticket` grows with each message that is to come back.
+    `refused` says of what AWS doesn't take why, by what the request would be about.
     """
 
     requests: tuple[Request, ...] = ()
@@ -234,6 +253,7 @@ class Pending(_Value):
     notes: tuple[str, ...] = ()
     not_before: AwareDatetime | None = None
     ticket: int = 0
+    refused: dict[str, str] = Field(default_factory=dict)
 
 
 class Done(_Value):

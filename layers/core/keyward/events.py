@@ -111,6 +111,22 @@ class _CheckMessage(BaseModel):
     parameters: dict[str, str]
 
 
+class _RolloutMessage(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    keyward: Literal["rollout"]
+    id: Name = Field(max_length=64)
+    ticket: int = Field(ge=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutStep:
+    """Keyward's word to itself: take the next step of this rollout."""
+
+    id: str
+    ticket: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follow:
     """Keyward's word to itself: look how far the act on this finding is."""
@@ -144,7 +160,7 @@ KEYWARD = "keyward"
 """The event source of hints that Keyward gives itself."""
 
 
-def message(raw: object) -> Hint | Follow:
+def message(raw: object) -> Hint | Follow | RolloutStep:
     """What a queue brings: an event, or Keyward's own word to itself. Raises EventError.
 
     Whoever can send such a word gains nothing: it only makes Keyward look at what is.
@@ -154,6 +170,9 @@ def message(raw: object) -> Hint | Follow:
     if raw["keyward"] == "follow":
         follow = _read(_FollowMessage, raw)
         return Follow(finding=follow.finding, ticket=follow.ticket)
+    if raw["keyward"] == "rollout":
+        step = _read(_RolloutMessage, raw)
+        return RolloutStep(id=step.id, ticket=step.ticket)
     check = _read(_CheckMessage, raw)
     return Hint(
         event_id=check.id,

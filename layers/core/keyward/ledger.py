@@ -7,6 +7,9 @@ Items (pk / sk):
     settings / accepted                   the settings in force
     live-deny#<set> / <account>/<user>    until when what is left of a session is denied
     permission-set#<arn> / permission-set what a permission set is called, also once it is gone
+    id#<kind> / <name>                    what a group, permission set or OU of a name is, by id
+    unit#<id> / unit                      in which OU or root an OU is
+    rollouts / <id>                       a Rollout: baselines brought to many accounts
     bucket#identity-center / bucket       until when calls to Identity Center are leased
     notice#<kind>#<id> / notice           what must be told and is no finding
     alerts#<window> / alerts              how many alerts a window has seen
@@ -21,6 +24,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import batched
+from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -32,6 +36,7 @@ from keyward.gateways.dynamodb import DynamoDbGateway, Item, RefusedError, Write
 from keyward.livedeny import LiveDeny
 from keyward.model import Contained
 from keyward.planner import Busy, Plan
+from keyward.rollout import Rollout
 from keyward.settings import Accepted
 
 ATTEMPTS = 5
@@ -42,6 +47,8 @@ TOLD_TOGETHER = 50
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """
+
+type NameKind = Literal["group", "permission-set", "unit"]
 
 RETENTION = timedelta(days=400)
 """Budgets and counters are kept for this long after their window."""
@@ -233,7 +240,7 @@ class Ledger:
         try:
             self._table.write(*writes)
         except RefusedError as refused:
-            message = "the finding changed meanwhile: try again"
+            message = "it changed meanwhile: try again"
             raise GatewayError(message, code="Contention", retryable=True) from refused
 
     def findings_in(
@@ -311,6 +318,56 @@ class Ledger:
         """What the permission set is, or was, called; None where nobody remembered it."""
         item = self._table.get(f"permission-set#{arn}", "permission-set")
         return None if item is None else str(item["name"]["S"])
+
+    # What baselines name, and where accounts are
+
+    def known_ids(self, kind: NameKind, names: Iterable[str]) -> dict[str, str]:
+        """The ids (of permission sets: ARNs) by name, as far as somebody remembered them."""
+        keys = [(f"id#{kind}", name) for name in dict.fromkeys(names)]
+        return {
+            item["sk"]["S"]: item["id"]["S"] for item in (self._table.get_all(keys) if keys else ())
+        }
+
+    def remember_id(self, kind: NameKind, name: str, id_: str) -> None:
+        """Keeps what a name stands for, in place of what it stood for."""
+        self._table.write({"Put": {"Item": {**_key(f"id#{kind}", name), "id": {"S": id_}}}})
+
+    def forget_id(self, kind: NameKind, name: str) -> None:
+        """Lets a name go that stands for something else by now, or for nothing."""
+        self._table.write({"Delete": {"Key": _key(f"id#{kind}", name)}})
+
+    def parent_of(self, unit: str) -> str | None:
+        """The OU or root that an OU is in: it is never moved. None where nobody remembered it."""
+        item = self._table.get(f"unit#{unit}", "unit")
+        return None if item is None else str(item["parent"]["S"])
+
+    def remember_parent(self, unit: str, parent: str) -> None:
+        """Keeps where an OU is."""
+        item = {**_key(f"unit#{unit}", "unit"), "parent": {"S": parent}}
+        self._table.write({"Put": {"Item": item}})
+
+    # Baselines that are brought to many accounts
+
+    def rollout(self, id_: str) -> Rollout | None:
+        """The rollout of this id."""
+        item = self._table.get("rollouts", id_)
+        return None if item is None else _rollout(item)
+
+    def rollouts(self) -> list[Rollout]:
+        """All rollouts that are remembered, the oldest first: ids sort by time."""
+        return [_rollout(item) for item in self._table.query("rollouts")]
+
+    def save_rollout(self, rollout: Rollout, *, replacing: Rollout | None) -> None:
+        """Writes the rollout. Raises GatewayError(retryable) when somebody was faster."""
+        item = {
+            **_key("rollouts", rollout.id),
+            "version": {"N": str(rollout.version)},
+            "expires_at": {"N": str(int((rollout.created_at + RETENTION).timestamp()))},
+            "body": {"B": zlib.compress(rollout.model_dump_json().encode())},
+        }
+        self._replace(
+            {"Put": _conditional_put(item, replacing=replacing.version if replacing else 0)}
+        )
 
     # Calls to Identity Center
 
@@ -459,6 +516,10 @@ class Ledger:
         except RefusedError:
             return False
         return True
+
+
+def _rollout(item: Item) -> Rollout:
+    return Rollout.model_validate_json(zlib.decompress(item["body"]["B"]))
 
 
 def _news_of(what: FindingRecord | Notice) -> datetime:

@@ -391,7 +391,8 @@ class AccountAssignment:
 
     `permission_set` and `principal_name` are None where they were not read; `parents` are the ids
     of the account's OUs and root, from the nearest up, None where not read. `request_id` is the
-    request that makes the assignment, where an event tells it: that takes AWS a while.
+    request that makes the assignment, where an event tells it: that takes AWS a while. `expected`
+    is what the account's baselines say of it, None where nobody asked them.
     """
 
     account: AccountId
@@ -403,6 +404,7 @@ class AccountAssignment:
     principal_name: str | None = None
     parents: tuple[str, ...] | None = None
     request_id: str | None = None
+    expected: "Expectation | None" = None
     since: datetime | None = None
 
     @property
@@ -419,6 +421,123 @@ class AccountAssignment:
             f"assignment of permission set {name or self.permission_set_arn} "
             f"to {self.principal_kind.lower()} {who}"
         )
+
+    @property
+    def owner(self) -> None:
+        """No IAM user."""
+        return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """A permission set for a group, as baselines want it in the accounts that they select.
+
+    `baselines` are the names of those that do.
+    """
+
+    group_id: str
+    permission_set_arn: str
+    group_name: str | None = None
+    permission_set_name: str | None = None
+    baselines: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Permission set and group: what makes it the same access, whatever people call it."""
+        return self.permission_set_arn, self.group_id
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return (
+            f"permission set {self.permission_set_name or self.permission_set_arn} "
+            f"for group {self.group_name or self.group_id}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What the baselines of an account say of an assignment that it has.
+
+    `wanted`: one of them wants it. `exclusive`: one of them wants no others of the catalogue's
+    sets. `elsewhere` are the baselines that want it in other accounts. `in_place`: the account has
+    all that they want. `grace_over`: so much time has passed that nobody needs the first user's
+    own access any more.
+    """
+
+    wanted: bool = False
+    exclusive: bool = False
+    elsewhere: tuple[str, ...] = ()
+    in_place: bool = False
+    grace_over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountAccess:
+    """An account of the organization, with what it has of what its baselines want.
+
+    `state` is Organizations' (ACTIVE, SUSPENDED ...); None, as `name`, where it was not read.
+    `parents` are the ids of its OUs and root, from the nearest up. `wanted` is what its baselines
+    want, `missing` what of that it lacks; None where not read. `baselines` are the names of those
+    that select it. `unknown` are the names of groups and sets that baselines have and Identity
+    Center hasn't. `removed` is the assignment whose removal an event reports. `request_id` is the
+    request that removes it, which takes AWS a while.
+    """
+
+    account: AccountId
+    name: str | None = None
+    state: str | None = None
+    parents: tuple[str, ...] | None = None
+    instance_arn: str | None = None
+    baselines: tuple[str, ...] = ()
+    wanted: tuple[Access, ...] | None = None
+    missing: tuple[Access, ...] | None = None
+    unknown: tuple[str, ...] = ()
+    removed: tuple[str, str] | None = None
+    request_id: str | None = None
+    grace_over: bool = False
+    since: datetime | None = None
+
+    @property
+    def unique_id(self) -> str | None:
+        """The account: it has one access, that of all its baselines."""
+        return f"{self.account}/access"
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"baseline access of account {self.name or self.account}"
+
+    @property
+    def owner(self) -> None:
+        """No IAM user."""
+        return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLifecycle:
+    """Something that was to be done with an account or OU, and how it ended, as AWS tells it.
+
+    `name` is the account's or OU's id, or that of the request where it came to no account.
+    `state` is AWS's own word: SUCCEEDED, FAILED ...
+    """
+
+    account: AccountId
+    name: str
+    change: str
+    state: str
+    message: str | None = None
+    since: datetime | None = None
+
+    @property
+    def unique_id(self) -> str | None:
+        """What was done, and to what."""
+        return f"{self.change}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"{self.change} of {self.name}"
 
     @property
     def owner(self) -> None:
@@ -618,10 +737,13 @@ OfIam = (
 OfIdentityCenter = PermissionSet | AccountAssignment | DirectoryIdentity | GroupMembership
 """Subjects that Identity Center's APIs show."""
 
-EventOnly = OwnResource | IdentityCenterChange | SignIn
+OfAccounts = AccountAccess
+"""Subjects that Organizations and Identity Center show together."""
+
+EventOnly = OwnResource | IdentityCenterChange | SignIn | AccountLifecycle
 """Subjects that no API shows: the event is all there is, and nothing is read again."""
 
-type Subject = OfIam | OfIdentityCenter | EventOnly
+type Subject = OfIam | OfIdentityCenter | OfAccounts | EventOnly
 """What a rule can be about. `account`, `unique_id`, `since`, `label`, `owner` are on each."""
 
 

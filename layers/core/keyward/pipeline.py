@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from keyward import converging, events, executor, facts, planner, releasing
+from keyward import converging, events, executor, facts, planner, releasing, rollouts
 from keyward.actions import (
     Before,
     Done,
@@ -22,7 +22,7 @@ from keyward.actions import (
 )
 from keyward.catalogue import catalogue_of
 from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
-from keyward.events import Follow
+from keyward.events import Follow, RolloutStep
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
 from keyward.ledger import Begun
 from keyward.model import (
@@ -58,8 +58,20 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
     if isinstance(hint, Follow):
         _follow(hint, rules=rules, services=services, now=now)
         return
+    if isinstance(hint, RolloutStep):
+        rollouts.step(hint, rules=rules, services=services, now=now)
+        return
     settings = in_force(services.accepted(now), rules)
-    claimed = facts.claimed(hint, settings.catalogue)
+    if (many := facts.scope(hint, settings.baselines)) is not None:
+        rollouts.begin(
+            many,
+            automatic=True,
+            by=hint.actor.label,
+            reason=f"{hint.event_name} (event {hint.event_id})",
+            services=services,
+            now=now,
+        )
+    claimed = facts.claimed(hint, settings.catalogue, settings.baselines)
     suspected = judge(rules, claimed, hint=hint, settings=settings)
     if not suspected:
         return

@@ -13,6 +13,7 @@ from keyward.settings import GlobalSettings
 HUB_ROLES = (
     "keyward-iam-guard",
     "keyward-identity-center-guard",
+    "keyward-account-baseline",
     "keyward-settings-guard",
     "keyward-notifier",
     "keyward-operator",

@@ -136,7 +136,7 @@ def follow(
     )
     services.ledger.finish(waits, replacing=replacing or record)
     ticket = waits.pending.ticket if waits.pending is not None else 0
-    services.center_queue.follow(record.key, ticket=ticket, delay_seconds=delay)
+    services.queue_of(record.rule).follow(record.key, ticket=ticket, delay_seconds=delay)
     return waits
 
 

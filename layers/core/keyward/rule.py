@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from keyward.actions import Enforcement
+from keyward.baselines import Baselines, baselines_of
 from keyward.catalogue import catalogue_of
 from keyward.errors import SettingsError
 from keyward.exemptions import Exemption
@@ -59,6 +60,7 @@ class InForce:
     unreadable: Mapping[str, object]
     """Exemptions that this version cannot read: their id, and the account that they name."""
     catalogue: Catalogue
+    baselines: Baselines
 
     def mode(self, rule: str, now: datetime) -> Mode:
         """What `rule` may do at `now`: its own mode under the global ceiling."""
@@ -103,6 +105,7 @@ def in_force(accepted: Accepted, rules: Iterable[AnyRule]) -> InForce:
         exemptions=exemptions,
         unreadable=unreadable,
         catalogue=catalogue_of(accepted.permission_sets),
+        baselines=baselines_of(accepted.baselines),
     )
 
 

@@ -31,6 +31,9 @@ SETTINGS_SECONDS = 30
 MEMBERSHIP_SECONDS = 300
 """Whether an account is an active member, and in which OUs, is asked again after this long."""
 
+BASELINE_RULES = ("account-", "baseline-")
+"""How the ids of the rules begin that account_baseline runs."""
+
 EXPIRY_MARGIN = timedelta(minutes=5)
 """Credentials are renewed so long before they end."""
 
@@ -50,6 +53,7 @@ class Environment:
     function: str
     topic_arn: str = ""
     center_queue_url: str = ""
+    baseline_queue_url: str = ""
     region: str = "unknown"
     claim_seconds: float = 90.0
 
@@ -62,6 +66,7 @@ class Environment:
             function=variables.get("AWS_LAMBDA_FUNCTION_NAME", "keyward"),
             topic_arn=variables.get("KEYWARD_TOPIC_ARN", ""),
             center_queue_url=variables.get("KEYWARD_IDENTITY_CENTER_QUEUE_URL", ""),
+            baseline_queue_url=variables.get("KEYWARD_BASELINE_QUEUE_URL", ""),
             region=variables.get("AWS_REGION", "unknown"),
         )
 
@@ -99,6 +104,15 @@ class Services:
     def center_queue(self) -> SqsGateway:
         """The queue of identity_center_guard."""
         return SqsGateway(client=self._client("sqs"), url=self.environment.center_queue_url)
+
+    @cached_property
+    def baseline_queue(self) -> SqsGateway:
+        """The queue of account_baseline."""
+        return SqsGateway(client=self._client("sqs"), url=self.environment.baseline_queue_url)
+
+    def queue_of(self, rule: str) -> SqsGateway:
+        """The queue of the guard that follows what is done for this rule's sake."""
+        return self.baseline_queue if rule.startswith(BASELINE_RULES) else self.center_queue
 
     @cached_property
     def trail(self) -> TrailGateway:
@@ -142,6 +156,7 @@ class Services:
                 else None
             ),
             parents=lambda of: self.parents(of, now),
+            organization=lambda: self.organization,
         )
 
     @cached_property
@@ -164,7 +179,12 @@ class Services:
         return self._settings[1] or Accepted()
 
     def is_member(self, account: str, now: datetime) -> bool:
-        """Whether the account is an active member of the organization, at most 5 minutes old."""
+        """Whether the account is an active member of the organization, at most 5 minutes old.
+
+        The management account is one without being asked for.
+        """
+        if account == self.environment.hub_account:
+            return True
         known = self._members.get(account)
         if known is None or now - known[0] >= timedelta(seconds=MEMBERSHIP_SECONDS):
             known = (now, self.organization.is_active_member(account))
@@ -175,7 +195,10 @@ class Services:
         """The ids of the account's OUs and root, at most 5 minutes old. Raises GatewayError."""
         known = self._parents.get(account)
         if known is None or now - known[0] >= timedelta(seconds=MEMBERSHIP_SECONDS):
-            known = (now, self.organization.parents(account))
+            parents = self.organization.parents(
+                account, known=self.ledger.parent_of, remember=self.ledger.remember_parent
+            )
+            known = (now, parents)
             self._parents[account] = known
         return known[1]
 

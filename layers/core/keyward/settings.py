@@ -108,6 +108,28 @@ class IdentityCenter(Setting):
     )
 
 
+class AccountBaselines(Setting):
+    """How Keyward gives accounts the access that baselines want."""
+
+    changes_without_apply: int = Field(
+        default=50,
+        ge=0,
+        le=100_000,
+        description=(
+            "A change of a baseline, or an OU that comes under governance, may bring so many "
+            "assignments by itself; more wait for `keyward baseline apply`."
+        ),
+    )
+    shared_accounts: tuple[AccountIdText, ...] = Field(
+        default=(),
+        max_length=50,
+        description=(
+            "Accounts, such as Control Tower's log archive and audit, that a baseline selects only "
+            "where it names their ids. Of the management account that holds in any case."
+        ),
+    )
+
+
 class ProtectedPrincipal(Setting):
     """Somebody whom Keyward never touches: a finding about them is told and never acted on."""
 
@@ -153,6 +175,9 @@ class GlobalSettings(Setting):
     identity_center: IdentityCenter = Field(
         default=IdentityCenter(), description="How Identity Center is treated."
     )
+    account_baselines: AccountBaselines = Field(
+        default=AccountBaselines(), description="How accounts get the access of their baselines."
+    )
     protected: tuple[ProtectedPrincipal, ...] = Field(
         default=(), max_length=100, description="Principals that are never touched: break-glass."
     )
@@ -180,8 +205,9 @@ class Accepted(BaseModel):
 
     `rules` holds each rule's validated parameter as JSON values; `permission_sets` the catalogue's
     entries by name, each whole; `unchecked` those that changed then, and that nobody was told yet
-    to compare with what is; `enforcing_since` when each rule began to enforce; `parameters` the
-    version of each parameter that was accepted.
+    to compare with what is; `baselines` the accounts' by name, `unrolled` those that changed or
+    went then and whose accounts nobody was told yet to look at; `enforcing_since` when each rule
+    began to enforce; `parameters` the version of each parameter that was accepted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -193,6 +219,8 @@ class Accepted(BaseModel):
     exemptions: dict[str, dict[str, object]] = Field(default_factory=dict)
     permission_sets: dict[str, dict[str, object]] = Field(default_factory=dict)
     unchecked: dict[str, AwareDatetime] = Field(default_factory=dict)
+    baselines: dict[str, dict[str, object]] = Field(default_factory=dict)
+    unrolled: dict[str, AwareDatetime] = Field(default_factory=dict)
     enforcing_since: dict[str, AwareDatetime] = Field(default_factory=dict)
     parameters: dict[str, int] = Field(default_factory=dict)
     paused_until: AwareDatetime | None = None

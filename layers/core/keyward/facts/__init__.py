@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from keyward.facts import directory, iam, identity_center
+from keyward.baselines import Baselines
+from keyward.facts import accounts, directory, iam, identity_center
 from keyward.model import (
     Catalogue,
     EventOnly,
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from keyward.ledger import Ledger
 
 NO_CATALOGUE: Mapping[str, PermissionSetAttributes] = {}
+NO_BASELINES: Baselines = {}
 
 
-def claimed(hint: Hint, catalogue: Catalogue = NO_CATALOGUE) -> tuple[Subject, ...]:
+def claimed(
+    hint: Hint, catalogue: Catalogue = NO_CATALOGUE, baselines: Baselines = NO_BASELINES
+) -> tuple[Subject, ...]:
     """The subjects that the event speaks of, as it claims them. No AWS call.
 
     Raises EventError where the event lacks what it must have: CloudTrail leaves out request and
@@ -40,8 +44,14 @@ def claimed(hint: Hint, catalogue: Catalogue = NO_CATALOGUE) -> tuple[Subject, .
         *iam.claimed(hint),
         *identity_center.claimed(hint, catalogue),
         *directory.claimed(hint),
+        *accounts.claimed(hint, baselines),
         *changed_by(hint),
     )
+
+
+def scope(hint: Hint, baselines: Baselines) -> str | None:
+    """What many accounts the event is about, as a rollout has it; None where it is about none."""
+    return accounts.scope(hint, baselines)
 
 
 def identified(

@@ -287,6 +287,21 @@ class IdentityCenterGateway:
         )
         return tuple(account for page in pages for account in page["AccountIds"])
 
+    def provisioned_in(self, account: AccountId) -> tuple[str, ...]:
+        """The ARNs of the permission sets that are provisioned in the account.
+
+        Nobody holds another there. One call for each page.
+        Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_ListPermissionSetsProvisionedToAccount.html
+        """
+        pages = self._pages(
+            f"ListPermissionSetsProvisionedToAccount {account}",
+            self._admin.list_permission_sets_provisioned_to_account,
+            InstanceArn=self.instance_arn(),
+            AccountId=account,
+            MaxResults=PAGE_SIZE,
+        )
+        return tuple(arn for page in pages for arn in page.get("PermissionSets", ()))
+
     def principals_of(self, account: AccountId, arn: str) -> frozenset[Principal]:
         """Who holds the permission set in the account."""
         pages = self._pages(
@@ -647,6 +662,23 @@ class IdentityCenterGateway:
                     return self._admin.describe_permission_set_provisioning_status(
                         InstanceArn=instance, ProvisionPermissionSetRequestId=request_id
                     )["PermissionSetProvisioningStatus"]
+
+    def under_way(self) -> frozenset[str]:
+        """The ids of the requests for assignments that AWS has not finished, whoever made them.
+
+        One call for each page.
+        Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_ListAccountAssignmentCreationStatus.html
+        """
+        pages = self._in_progress(
+            "listing assignment-creation in progress",
+            self._admin.list_account_assignment_creation_status,
+        )
+        return frozenset(
+            status["RequestId"]
+            for page in pages
+            for status in page["AccountAssignmentsCreationStatus"]
+            if "RequestId" in status
+        )
 
     def outstanding(self, kind: RequestKind) -> int:
         """How many requests of this kind are under way, whoever made them."""

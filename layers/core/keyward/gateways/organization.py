@@ -1,20 +1,49 @@
 """Who belongs to the organization, and the credentials to enter an account."""
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keyward.errors import GatewayError, NotFoundError
 from keyward.gateways.translate import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient
+    from mypy_boto3_organizations.type_defs import AccountTypeDef
     from mypy_boto3_sts import STSClient
 
 MEMBER_ROLE = "keyward/keyward-member"
 """Path and name of the role that member/template.yaml puts into every member account."""
 
+ROOT = "r-"
+"""How the id of a root begins.
+
+Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Root.html
+"""
+
 SESSION_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountDescription:
+    """An account, as Organizations has it. `state` is ACTIVE, SUSPENDED, PENDING_CLOSURE ..."""
+
+    id: str
+    name: str
+    state: str
+
+
+def _description(account: "AccountTypeDef") -> AccountDescription:
+    """`State` replaces `Status`, which was due to be retired in September 2026; both are read.
+
+    Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html
+    """
+    return AccountDescription(
+        id=account.get("Id", ""),
+        name=account.get("Name", ""),
+        state=account.get("State") or account.get("Status") or "UNKNOWN",
+    )
 
 
 class OrganizationGateway:
@@ -24,33 +53,106 @@ class OrganizationGateway:
         self._client = client
 
     def is_active_member(self, account: str) -> bool:
-        """Whether the account is an ACTIVE member of the organization. Raises GatewayError.
+        """Whether the account is an ACTIVE member of the organization. Raises GatewayError."""
+        found = self.account(account)
+        return found is not None and found.state == "ACTIVE"
 
-        `State` replaces `Status`, which was due to be retired in September 2026; both are read.
-        Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html
+    def account(self, account: str) -> AccountDescription | None:
+        """What Organizations says of the account; None where it is no member. Raises GatewayError.
+
+        Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_DescribeAccount.html
         """
         try:
             with translated(f"DescribeAccount {account}"):
                 described = self._client.describe_account(AccountId=account)["Account"]
         except NotFoundError:
-            return False
-        return (described.get("State") or described.get("Status")) == "ACTIVE"
+            return None
+        return _description(described)
 
-    def parents(self, account: str) -> tuple[str, ...]:
+    def tags(self, account: str) -> dict[str, str]:
+        """The account's tags. One call for each page. Raises GatewayError.
+
+        Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListTagsForResource.html
+        """
+        pages = self._pages(
+            f"ListTagsForResource {account}",
+            self._client.list_tags_for_resource,
+            ResourceId=account,
+        )
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
+    def root(self) -> str:
+        """The id of the organization's root: it has one. Raises GatewayError."""
+        pages = self._pages("ListRoots", self._client.list_roots)
+        return next(root["Id"] for page in pages for root in page["Roots"])
+
+    def units_in(self, parent: str) -> dict[str, str]:
+        """The ids of the OUs right below an OU or root, by name: no two there have the same.
+
+        One call for each page of 20. Raises GatewayError.
+        Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListOrganizationalUnitsForParent.html
+        """
+        pages = self._pages(
+            f"ListOrganizationalUnitsForParent {parent}",
+            self._client.list_organizational_units_for_parent,
+            ParentId=parent,
+        )
+        return {unit["Name"]: unit["Id"] for page in pages for unit in page["OrganizationalUnits"]}
+
+    def accounts_in(self, parent: str) -> tuple[AccountDescription, ...]:
+        """The accounts right in an OU or root, in whatever state. Raises GatewayError.
+
+        One call for each page of 20.
+        Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccountsForParent.html
+        """
+        pages = self._pages(
+            f"ListAccountsForParent {parent}",
+            self._client.list_accounts_for_parent,
+            ParentId=parent,
+        )
+        return tuple(_description(account) for page in pages for account in page["Accounts"])
+
+    def _pages[P: Mapping[str, Any]](
+        self, what: str, operation: Callable[..., P], **asked: object
+    ) -> Iterator[P]:
+        """The pages of a list to the last one: AWS may send an empty one before."""
+        token: dict[str, object] = {}
+        while True:
+            with translated(what):
+                page = operation(**asked, **token)
+            yield page
+            if not (following := page.get("NextToken")):
+                return
+            token = {"NextToken": following}
+
+    def parents(
+        self,
+        account: str,
+        *,
+        known: Callable[[str], str | None] = lambda _: None,
+        remember: Callable[[str, str], None] = lambda _child, _parent: None,
+    ) -> tuple[str, ...]:
         """The ids of the OUs that the account is in, from the nearest up, and last of the root.
 
-        One call for each of them: an OU, as an account, has exactly one parent, and OUs are nested
-        five deep at most. Raises GatewayError.
+        One call for the account, and for each OU whose parent is not `known`: an account has
+        exactly one parent at a time, an OU one for ever, and OUs are nested five deep at most.
+        Raises GatewayError.
         Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListParents.html
         """
-        found: list[str] = []
-        child = account
-        while True:
-            with translated(f"ListParents of {child}"):
-                (parent,) = self._client.list_parents(ChildId=child)["Parents"]
-            found.append(child := parent["Id"])
-            if parent["Type"] == "ROOT":
-                return tuple(found)
+        found = [self._parent(account)]
+        while not found[-1].startswith(ROOT):
+            unit = found[-1]
+            parent = known(unit)
+            if parent is None:
+                parent = self._parent(unit)
+                remember(unit, parent)
+            found.append(parent)
+        return tuple(found)
+
+    def _parent(self, child: str) -> str:
+        with translated(f"ListParents of {child}"):
+            (parent,) = self._client.list_parents(ChildId=child)["Parents"]
+        return parent["Id"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

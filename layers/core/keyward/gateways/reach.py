@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from keyward.gateways.access_analyzer import AccessAnalyzerGateway
 from keyward.gateways.iam import IamGateway
 from keyward.gateways.identity_center import IdentityCenterGateway
+from keyward.gateways.organization import OrganizationGateway
 from keyward.gateways.trail import TrailGateway
 from keyward.model import AccountId
 
@@ -24,3 +25,4 @@ class Reach:
     trail: Callable[[], TrailGateway]
     access_analyzer: Callable[[], AccessAnalyzerGateway | None]
     parents: Callable[[AccountId], tuple[str, ...]]
+    organization: Callable[[], OrganizationGateway]

@@ -27,6 +27,11 @@ class SqsGateway:
                 DelaySeconds=min(delay_seconds, LONGEST_DELAY_SECONDS),
             )
 
+    def roll(self, rollout: str, *, ticket: int, delay_seconds: int) -> None:
+        """Takes the next step of this rollout after the delay."""
+        message = {"keyward": "rollout", "id": rollout, "ticket": ticket}
+        self.send(json.dumps(message), delay_seconds=delay_seconds)
+
     def follow(self, finding: str, *, ticket: int, delay_seconds: int) -> None:
         """Comes back to the act on this finding after the delay."""
         message = {"keyward": "follow", "finding": finding, "ticket": ticket}
