@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -32,17 +33,32 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-# Ids that documentation uses, in the order in which CreateAccount hands them out; one begins with
-# a zero, as every tenth account's does.
+# Ids that documentation uses, in the order in which CreateAccount hands them out; two begin with
+# a zero, as every tenth account's does. Then come those from FURTHER_IDS on.
 ACCOUNT_IDS = (
     *("222233334444", "333344445555", "444455556666", "555566667777", "666677778888"),
     *("777788889999", "888899990000", "999900001111", "000011112222", "123456789012"),
     *("210987654321", "345678901234", "456789012345", "567890123456", "678901234567"),
+    *("789012345678", "890123456789", "901234567890", "012345678901", "234567890123"),
 )
+FURTHER_IDS = 100_000_000_001
 # Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MANAGED_POLICIES_FOR_A_USER = 10
 GROUPS_FOR_A_USER = 10
 KEYS_FOR_A_USER = 2
+# At most so many accounts or units in a page, and in what list they come.
+# Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccountsForParent.html
+ACCOUNTS_IN_A_PAGE = 20
+LISTS = {
+    "ListAccounts": "Accounts",
+    "ListAccountsForParent": "Accounts",
+    "ListOrganizationalUnitsForParent": "OrganizationalUnits",
+}
+# What names the account, unit or root that a call to Organizations must be allowed on.
+# Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
+NAMED_IN_ORGANIZATIONS = ("AccountId", "ChildId", "ParentId", "ResourceId", "OrganizationalUnitId")
+# Ministack's word for a closed account, and AWS's for its state.
+STATES = {"SUSPENDED": "CLOSED"}
 # Services that local/identity_center.py serves: the prefix of their X-Amz-Target, and botocore's
 # name of their model.
 ELSEWHERE = {
@@ -171,36 +187,119 @@ def add_resource_paths() -> None:
             asked = json.loads(request[4] or b"{}")
             if path := str(asked.get("Path", "")).strip("/"):
                 return f"arn:aws:ssm:{request[6]}:{request[7]}:parameter/{path}"
-            if account := organizations._accounts.get(asked.get("AccountId")):
-                return str(account["Arn"])
+            if arn := next(filter(None, map(organizations_arn, asked.items())), None):
+                return arn
         return str(known(*request, **more))
 
     iam_actions.extract_resource_arn = resource
 
 
+def organizations_arn(named: tuple[str, Any]) -> str | None:
+    """The ARN of the account, unit or root that a parameter of a call names, if it names one."""
+    parameter, value = named
+    if parameter not in NAMED_IN_ORGANIZATIONS:
+        return None
+    for known in (organizations._accounts, organizations._ous, organizations._roots):
+        if found := known.get(value):
+            return str(found["Arn"])
+    return None
+
+
 def add_membership() -> None:
-    """Hand out documented account ids, and say `State` as AWS does since `Status` was retired."""
+    """Hand out documented account ids, say `State` as AWS does since `Status` went, list in pages.
+
+    AWS makes an account while nobody waits: its id stands in DescribeCreateAccountStatus only.
+    Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_CreateAccount.html
+    A closed account is CLOSED at once here, and PENDING_CLOSURE for a while on AWS.
+    Source: https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_accounts_account_state.html
+    """
     create = organizations._DISPATCH["CreateAccount"]
     public = organizations._public_account
 
     def create_account(payload: Parameters) -> Reply:
-        taken = {account for _, account in organizations._accounts._data}
-        chosen = next(account for account in ACCOUNT_IDS if account not in taken)
         before = set(organizations._accounts)
         reply: Reply = create(payload)
         for given in set(organizations._accounts) - before:
-            account = organizations._accounts[given]
-            del organizations._accounts[given]
-            rename = {key: str(value).replace(given, chosen) for key, value in account.items()}
-            organizations._accounts[chosen] = account | {k: rename[k] for k in ("Id", "Arn")}
-            return reply[0], reply[1], reply[2].replace(given.encode(), chosen.encode())
-        return reply
+            rename_account(given)
+        answer = json.loads(reply[2])
+        if status := answer.get("CreateAccountStatus"):
+            answer["CreateAccountStatus"] = {
+                name: status[name] for name in ("Id", "AccountName", "RequestedTimestamp")
+            } | {"State": "IN_PROGRESS"}
+        return reply[0], reply[1], json.dumps(answer).encode()
 
     def with_state(account: dict[str, Any]) -> dict[str, Any]:
-        return dict(public(account), State=account["Status"])
+        shown = dict(public(account))
+        status = shown.pop("Status")
+        return shown | {"State": STATES.get(status, status)}
 
     organizations._DISPATCH["CreateAccount"] = create_account
+    organizations._DISPATCH["MoveAccount"] = moving(organizations._DISPATCH["MoveAccount"])
     organizations._public_account = with_state
+    for operation, name in LISTS.items():
+        organizations._DISPATCH[operation] = in_pages(organizations._DISPATCH[operation], name)
+
+
+def rename_account(given: str) -> None:
+    """Give a new account the next documented id, in all that ministack keeps of it."""
+    taken = {account for _, account in organizations._accounts._data}
+    ids = itertools.chain(ACCOUNT_IDS, map(str, itertools.count(FURTHER_IDS)))
+    chosen = next(account for account in ids if account not in taken)
+    account = organizations._accounts[given]
+    del organizations._accounts[given]
+    arn = account["Arn"].replace(given, chosen)
+    organizations._accounts[chosen] = account | {"Id": chosen, "Arn": arn}
+    if tags := organizations._tags.get(given):
+        del organizations._tags[given]
+        organizations._tags[chosen] = tags
+    for request, status in list(organizations._create_statuses.items()):
+        if status["AccountId"] == given:
+            organizations._create_statuses[request] = status | {"AccountId": chosen}
+
+
+def moving(known: Action) -> Action:
+    """Refuse to move an account out of where it isn't; that AWS says this then is a guess.
+
+    Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_MoveAccount.html
+    """
+
+    def action(payload: Parameters) -> Reply:
+        account = organizations._accounts.get(payload.get("AccountId"))
+        if account and account["_ParentId"] != payload.get("SourceParentId"):
+            error: Reply = responses.error_response_json(
+                "SourceParentNotFoundException",
+                f"We can't find the account in the ParentId {payload.get('SourceParentId')}",
+                400,
+            )
+            return error
+        return known(payload)
+
+    return action
+
+
+def in_pages(known: Action, name: str) -> Action:
+    """List no more than AWS does at once, and nothing of a parent that isn't there."""
+
+    def refused(code: str, message: str) -> Reply:
+        error: Reply = responses.error_response_json(code, message, 400)
+        return error
+
+    def action(payload: Parameters) -> Reply:
+        parent = payload.get("ParentId")
+        if parent and not organizations_arn(("ParentId", parent)):
+            return refused("ParentNotFoundException", f"We can't find a root or OU {parent}")
+        size = payload.get("MaxResults", ACCOUNTS_IN_A_PAGE)
+        if not 1 <= size <= ACCOUNTS_IN_A_PAGE:
+            return refused("InvalidInputException", "You provided a MaxResults out of range")
+        status, headers, body = known(payload)
+        answer = json.loads(body)
+        begin = int(payload.get("NextToken") or 0)
+        if begin + size < len(answer[name]):
+            answer["NextToken"] = str(begin + size)
+        answer[name] = answer[name][begin : begin + size]
+        return status, headers, json.dumps(answer).encode()
+
+    return action
 
 
 def add_quotas() -> None:

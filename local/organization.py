@@ -14,6 +14,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from local.emulator import MANAGEMENT_ACCOUNT, PROJECT, REGION, STATE, running_e
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from mypy_boto3_organizations import OrganizationsClient
+    from mypy_boto3_organizations.type_defs import TagTypeDef
 
     from local.caller import Caller
     from local.emulator import Emulator
@@ -47,6 +51,7 @@ PEOPLE = {
 }
 GROUPS = ("Administrators", "Operators", "Developers", "Viewers", "Auditors", "Billing")
 IN_PARALLEL = 4
+ACCOUNT_SECONDS = 30
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -71,6 +76,8 @@ class Organization:
     root_id: str
     accounts: dict[str, str]
     """Account ids by name, the management account's left out."""
+    units: dict[str, str]
+    """Ids of OUs by their path of names, such as Workloads/Staging; the root's is empty."""
     directory: Directory
 
     @property
@@ -138,14 +145,35 @@ def seed(emulator: Emulator) -> Organization:
                 units[unit] = made["OrganizationalUnit"]["Id"]
             parent = unit
         for name in names:
-            status = client.create_account(Email=f"{name}@example.com", AccountName=name)
-            account = status["CreateAccountStatus"]["AccountId"]
+            accounts[name] = create_account(client, name)
             client.move_account(
-                AccountId=account, SourceParentId=root_id, DestinationParentId=units[path]
+                AccountId=accounts[name], SourceParentId=root_id, DestinationParentId=units[path]
             )
-            accounts[name] = account
     directory = seed_directory(emulator.root(MANAGEMENT_ACCOUNT))
-    return Organization(emulator, Driver(emulator), organization_id, root_id, accounts, directory)
+    return Organization(
+        emulator, Driver(emulator), organization_id, root_id, accounts, units, directory
+    )
+
+
+def create_account(client: OrganizationsClient, name: str, **tags: str) -> str:
+    """Make an account, wait until it is there, and return its id; it is right in the root then.
+
+    Raises:
+        TimeoutError: it is still not there; the message names it.
+
+    """
+    given: list[TagTypeDef] = [{"Key": key, "Value": value} for key, value in tags.items()]
+    request = client.create_account(Email=f"{name}@example.com", AccountName=name, Tags=given)[
+        "CreateAccountStatus"
+    ]["Id"]
+    deadline = time.monotonic() + ACCOUNT_SECONDS
+    while time.monotonic() < deadline:
+        status = client.describe_create_account_status(CreateAccountRequestId=request)
+        if account := status["CreateAccountStatus"].get("AccountId"):
+            return account
+        time.sleep(0.1)
+    message = f"account {name} was not made within {ACCOUNT_SECONDS} s"
+    raise TimeoutError(message)
 
 
 def seed_directory(owner: Caller) -> Directory:
