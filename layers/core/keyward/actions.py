@@ -241,7 +241,8 @@ class Pending(_Value):
     `looks` counts the looks so far, `failures` the requests that AWS began and did not finish.
     `stage` says, in words, what it waits for. `arn` is that of a permission set made on the way.
     Nothing is to be done `not_before` then. `ticket` grows with each message that is to come back.
-    `refused` says of what AWS doesn't take why, by what the request would be about.
+    Of many requests, `asked` are those that AWS took on, by what they are about; `refused` says of
+    what can never be why; `waits` is why the others wait.
     """
 
     requests: tuple[Request, ...] = ()
@@ -253,7 +254,9 @@ class Pending(_Value):
     notes: tuple[str, ...] = ()
     not_before: AwareDatetime | None = None
     ticket: int = 0
+    asked: frozenset[str] = frozenset()
     refused: dict[str, str] = Field(default_factory=dict)
+    waits: str = ""
 
 
 class Done(_Value):

@@ -63,6 +63,15 @@ Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/limits.html
 """
 
 
+type ConvergingAction = (
+    RemoveAssignment
+    | DetachPolicy
+    | RestorePermissionSet
+    | RecreatePermissionSet
+    | ProvisionPermissionSet
+)
+"""What is done here; what gives accounts their access is in assigning.py."""
+
 NOT_SHOWN = "waits: AWS doesn't show the effect yet"
 FULL = "waits: as many assignments as AWS allows are under way"
 
@@ -82,7 +91,7 @@ def put_off(pending: Pending, error: GatewayError, now: datetime) -> Pending | N
 
 
 def carry_out(
-    action: IdentityCenterAction,
+    action: ConvergingAction,
     *,
     pending: Pending | None,
     center: IdentityCenterGateway,
@@ -146,7 +155,7 @@ def take_back(
 
 
 def undo(  # noqa: PLR0913 - all of it by name
-    action: IdentityCenterAction,
+    action: ConvergingAction,
     *,
     before: Before,
     pending: Pending | None,
@@ -215,7 +224,7 @@ def _sessions_ended(  # noqa: PLR0913 - all of it by name
     until = now + timedelta(seconds=action.session_seconds)
     live = f"{done}; sessions begun before may live until {until:%Y-%m-%d %H:%M} UTC"
     denies = ledger.live_denies(arn, now=now)
-    stands = next((it for it in denies if _is_about(it, target)), None)
+    stands = next((it for it in denies if _isabout_of(it, target)), None)
     if not action.deny_sessions or target.principal_kind is not PrincipalKind.USER:
         return _let_be(live, stands)
     accounts = center.accounts_of(arn)
@@ -283,7 +292,7 @@ def _has_it_by_group(target: AssignmentTarget, center: IdentityCenterGateway) ->
         return True
 
 
-def _is_about(deny: LiveDeny, target: AssignmentTarget) -> bool:
+def _isabout_of(deny: LiveDeny, target: AssignmentTarget) -> bool:
     return deny.account == target.account and deny.user_id == target.principal_id
 
 
@@ -309,7 +318,7 @@ def _deny_lifted(
 ) -> Pending:
     """Lifts the deny in the set; accounts have it until that is brought there."""
     arn = target.permission_set_arn
-    mine = [it for it in ledger.live_denies(arn, now=now) if _is_about(it, target)]
+    mine = [it for it in ledger.live_denies(arn, now=now) if _isabout_of(it, target)]
     for deny in mine:
         ledger.deny_session(arn, replace(deny, until=now))
     return _with_denies(arn, ledger.live_denies(arn, now=now), state, center)
@@ -377,7 +386,7 @@ def _is_assigned(target: AssignmentTarget, center: IdentityCenterGateway) -> boo
     return principal in center.principals_of(target.account, target.permission_set_arn)
 
 
-def _is_gone(target: AssignmentTarget, center: IdentityCenterGateway) -> bool:
+def is_gone(target: AssignmentTarget, center: IdentityCenterGateway) -> bool:
     """Whether the principal is there no more; where the identity store doesn't tell, AWS will."""
     try:
         return center.principal_name(target.principal_kind, target.principal_id) is None
@@ -620,9 +629,9 @@ def _recreated(
     wanted = [
         target.model_copy(update={"permission_set_arn": arn})
         for target in action.assignments or ()
-        if not _is_gone(target, center)
+        if not is_gone(target, center)
     ]
-    state = _each(wanted, RequestKind.ASSIGNMENT_CREATION, state, center, now)
+    state = each(wanted, RequestKind.ASSIGNMENT_CREATION, state, center, now)
     if state.requests:
         return state
     given = f"{len(wanted)} groups have it again" if wanted else "nobody is assigned it"
@@ -641,7 +650,7 @@ def _unmade(
     made = [
         target.model_copy(update={"permission_set_arn": arn}) for target in action.assignments or ()
     ]
-    state = _each(made, RequestKind.ASSIGNMENT_DELETION, state, center, now)
+    state = each(made, RequestKind.ASSIGNMENT_DELETION, state, center, now)
     if state.requests:
         return state
     with contextlib.suppress(NotFoundError):
@@ -649,7 +658,7 @@ def _unmade(
     return [f"permission set {name} is gone again"]
 
 
-def _each(
+def each(
     targets: Iterable[AssignmentTarget],
     kind: RequestKind,
     state: Pending,
@@ -667,13 +676,18 @@ def _each(
     made = [
         Request(kind=kind, id=(center.assign if should_be else center.unassign)(it), about=about)
         for it in lacking[: max(room, 0)]
-        if (about := f"{it.account}/{it.principal_id}") not in under_way
+        if (about := about_of(it)) not in under_way
     ]
     stage = f"{len(lacking)} assignments are still to do"
     if made:
         return _begun(state, stage, *state.requests, *made)
     waits = Request(kind=kind, id="", about="waits for AWS")
     return _later(state.model_copy(update={"requests": state.requests or (waits,)}), stage)
+
+
+def about_of(target: AssignmentTarget) -> str:
+    """What a request for it is about: account, permission set and principal."""
+    return f"{target.account}/{target.permission_set_arn}/{target.principal_id}"
 
 
 # Requests that AWS has taken on

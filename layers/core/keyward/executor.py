@@ -7,12 +7,13 @@ What Identity Center does asynchronously is in converging.py.
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from keyward import converging
+from keyward import assigning, converging
 from keyward.actions import (
     DENY_ALL_ARN,
     MARKER_TAG,
     QUARANTINE_GROUP,
     Action,
+    AssignAccess,
     AssignmentTarget,
     Before,
     DeactivateAccessKeys,
@@ -84,6 +85,10 @@ def carry_out(  # noqa: PLR0913 - all of it by name
     match action:
         case DeactivateAccessKeys() | DeactivateCredential() | QuarantineUser():
             return Done(text=_contain(action, before=before, iam=reach.iam(), sleep=sleep))
+        case AssignAccess():
+            return assigning.give(
+                action, pending=pending, center=reach.identity_center(), ledger=ledger, now=now
+            )
         case _:
             center = reach.identity_center()
             return converging.carry_out(
@@ -280,6 +285,9 @@ def undo(  # noqa: PLR0913 - all of it by name
     has not finished comes back as Pending. Raises GatewayError: retryable where AWS doesn't show
     the effect yet, NotFoundError where no user of this name is the contained one.
     """
+    if isinstance(action, AssignAccess):
+        center = reach.identity_center()
+        return assigning.take_away(action, pending=pending, center=center, now=now)
     if not isinstance(action, IamAction):
         center = reach.identity_center()
         return converging.undo(

@@ -26,21 +26,31 @@ from keyward.events import Follow, RolloutStep
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
 from keyward.ledger import Begun
 from keyward.model import (
+    AccountAccess,
     Contained,
     EventOnly,
     Hint,
     IamUser,
+    OfAccounts,
     OfIdentityCenter,
     PermissionSet,
     Subject,
 )
 from keyward.observability import count, logger
 from keyward.planner import Plan
+from keyward.releasing import LONGEST_WAIT_SECONDS
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import Services
 from keyward.settings import Mode
 
-SOON_SECONDS = {"Busy": 5, "InProgress": 5, "RateLimited": 5, "HistoryLags": 60}
+SOON_SECONDS = {
+    "Busy": 5,
+    "InProgress": 5,
+    "RateLimited": 5,
+    "HistoryLags": 60,
+    "NotInPlace": 15,
+    "NotReady": 60,
+}
 """Codes of what is over soon: Identity Center's guard puts the event back on its queue, which would
 deliver it again much later."""
 
@@ -71,7 +81,11 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
             services=services,
             now=now,
         )
+    if (seconds := facts.too_early(hint, now)) > 0:
+        services.baseline_queue.send(body, delay_seconds=min(seconds, LONGEST_WAIT_SECONDS))
+        return
     claimed = facts.claimed(hint, settings.catalogue, settings.baselines)
+    _have_looked_at_again(hint, claimed, rules=rules, settings=settings, services=services)
     suspected = judge(rules, claimed, hint=hint, settings=settings)
     if not suspected:
         return
@@ -81,7 +95,7 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
         case = _Case(hint=hint, rules=ready, settings=settings, services=services, now=now)
         seconds = case.take(at_once) or seconds
     if seconds:
-        services.center_queue.send(body, delay_seconds=seconds)
+        services.queue_of(suspected[0].rule).send(body, delay_seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +127,9 @@ class _Case:
                 )
             )
         except GatewayError as error:
-            of_center = any(isinstance(it.subject, OfIdentityCenter) for it in suspected)
+            of_center = any(
+                isinstance(it.subject, OfIdentityCenter | OfAccounts) for it in suspected
+            )
             is_late = self.now - self.hint.time > converging.PATIENCE
             if error.code not in SOON_SECONDS or is_late or not of_center:
                 raise
@@ -314,13 +330,15 @@ def _finish(
     record = _as_wanted_now(record, services, now)
     if record.action is None:
         return
-    name, reach = record.action.name, services.reach(record.account, now)
+    action, name = record.action, record.action.name
+    reach = services.reach(record.account, now)
     outcome: Done | Pending
     try:
         if took_over:
-            before = executor.look_again(record.action, before, reach)
+            before = executor.look_again(action, before, reach)
+            record = _to_be_looked_at(record, now)
         outcome = executor.carry_out(
-            record.action,
+            action,
             before=before,
             pending=record.pending,
             reach=reach,
@@ -368,6 +386,14 @@ def _finish(
         count("ActionsVerified")
     elif state is State.FAILED:
         count("ActionsFailed")
+
+
+def _to_be_looked_at(record: FindingRecord, now: datetime) -> FindingRecord:
+    """The record of an act that a crash left: nobody knows how far it is before he looks."""
+    if record.pending is not None or isinstance(record.action, IamAction):
+        return record
+    looks = Pending(since=now, stage="taken over", looks=1)
+    return record.model_copy(update={"pending": looks})
 
 
 def _with_what_was_made(record: FindingRecord, outcome: Done | Pending) -> FindingRecord:
@@ -447,6 +473,29 @@ def _take_back(
         update={"pending": None, "claim_until": None, "version": record.version + 1}
     )
     services.ledger.finish(done, replacing=record)
+
+
+def _have_looked_at_again(
+    hint: Hint,
+    claimed: Iterable[Subject],
+    *,
+    rules: Iterable[AnyRule],
+    settings: InForce,
+    services: Services,
+) -> None:
+    """Sees to it that Keyward comes back to an account once what a rule waits for is over."""
+    accounts = [subject for subject in claimed if isinstance(subject, AccountAccess)]
+    for rule in rules if hint.origin == "event" else ():
+        seconds = rule.again_seconds(settings.rules[rule.id])
+        if seconds is None or not rule.concerns(hint):
+            continue
+        if settings.rules[rule.id].mode is Mode.OFF:
+            continue
+        for account in accounts:
+            message = facts.look_again(hint, account, after_seconds=seconds)
+            services.queue_of(rule.id).send(
+                message, delay_seconds=min(seconds, LONGEST_WAIT_SECONDS)
+            )
 
 
 def _ready(

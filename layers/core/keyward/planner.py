@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 
 from keyward.actions import (
     DENY_ALL_ARN,
+    AccountTarget,
     Action,
+    AssignAccess,
     AssignmentTarget,
     Before,
     DeactivateAccessKeys,
@@ -29,7 +31,9 @@ from keyward.actions import (
 from keyward.findings import Finding, FindingRecord, Moment, RecordedEvidence, Severity, State
 from keyward.model import (
     AccessKey,
+    AccountAccess,
     AccountAssignment,
+    AccountLifecycle,
     Contained,
     IamUser,
     IdentityCenterChange,
@@ -37,6 +41,7 @@ from keyward.model import (
     OwnResource,
     PermissionSet,
     PermissionSetAttributes,
+    PrincipalKind,
     RootAccessKey,
     StaticCredential,
     Subject,
@@ -181,7 +186,7 @@ def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetim
     action = None if held else _action(finding, settings, hub_account)
     if action is None:
         return replace(planned, held=held or "what to act on could not be identified")
-    if finding.enforcement is Enforcement.REAPPLY:
+    if finding.enforcement in {Enforcement.REAPPLY, Enforcement.ASSIGN_ACCESS}:
         return replace(planned, action=action)
     return replace(planned, action=action, spend=_spend(finding, settings=settings, now=now))
 
@@ -194,11 +199,15 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
     its role must gain nothing.
     """
     subject, actor = finding.subject, finding.evidence.actor
-    if not isinstance(subject, Contained):
+    if isinstance(subject, AccountAccess):
+        if _is_own_removal(finding, hub_account):
+            return "Keyward itself removed it: a rule and a baseline disagree"
+    elif not isinstance(subject, Contained):
         # What Identity Center records happened in the management account, whatever it opens.
         where = hub_account if isinstance(subject, OfIdentityCenter) else finding.account
         who = recognised(actor, where, hub=hub_account)
-        if who not in {None, "Keyward"} and not isinstance(subject, UserPolicy):
+        by_baseline = isinstance(subject, AccountAssignment) and subject.expected is not None
+        if who not in {None, "Keyward"} and not isinstance(subject, UserPolicy) and not by_baseline:
             return f"made by {who}"
         if settings.rules[finding.rule].existing != "enforce":
             began = settings.accepted.enforcing_since.get(finding.rule)
@@ -212,6 +221,16 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
         if account in {finding.account, None}:
             return f"exemption {name} cannot be read, and may cover it"
     return _out_of_bounds(subject, settings, hub_account)
+
+
+def _is_own_removal(finding: Finding, hub_account: str) -> bool:
+    """Whether the assignment that is missing was taken away by Keyward: giving it back would loop.
+
+    What an operator's release takes away the ledger knows; this is a rule that objects to it.
+    """
+    evidence = finding.evidence
+    by = recognised(evidence.actor, hub_account, hub=hub_account)
+    return evidence.event_name == "DeleteAccountAssignment" and by == "Keyward"
 
 
 def _out_of_bounds(subject: Subject, settings: InForce, hub_account: str) -> str | None:
@@ -236,6 +255,8 @@ def _action(finding: Finding, settings: InForce, hub_account: str) -> Action | N
             return _on_assignment(assignment, finding.enforcement, settings, spared)
         case PermissionSet() as permission_set:
             return _on_permission_set(permission_set, finding, spared)
+        case AccountAccess() as account:
+            return _on_account(account)
         case _:
             return _on_user(finding)
 
@@ -298,6 +319,26 @@ def _on_permission_set(
             return ProvisionPermissionSet(target=target)
         case _:
             return None
+
+
+def _on_account(account: AccountAccess) -> Action | None:
+    if account.instance_arn is None or not account.missing:
+        return None
+    return AssignAccess(
+        target=AccountTarget(account=account.account, instance_arn=account.instance_arn),
+        assignments=tuple(
+            AssignmentTarget(
+                account=account.account,
+                instance_arn=account.instance_arn,
+                permission_set_arn=access.permission_set_arn,
+                permission_set_name=access.permission_set_name or access.permission_set_arn,
+                principal_kind=PrincipalKind.GROUP,
+                principal_id=access.group_id,
+                principal_name=access.group_name,
+            )
+            for access in account.missing
+        ),
+    )
 
 
 def _parts(
@@ -440,12 +481,16 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
 
 def _with_another(
     old: FindingRecord, planned: Plan, *, now: datetime, claim_seconds: float
-) -> FindingRecord | None:
+) -> FindingRecord | Busy | None:
     """The record of an act under way that is about another policy by now; None where it isn't.
 
     There is one inline policy: who puts another in its place must not have it stay, and be brought
-    into the accounts with the removal of the first.
+    into the accounts with the removal of the first. An account that was moved while it is given
+    access, and now lacks other access, has to wait until that is through.
     """
+    if isinstance(planned.action, AssignAccess) and isinstance(old.action, AssignAccess):
+        more = set(planned.action.assignments).difference(old.action.assignments)
+        return Busy() if more else None
     is_another = isinstance(planned.action, DetachPolicy) and planned.action != old.action
     if old.state is not State.ACTING or not is_another:
         return None
@@ -579,7 +624,7 @@ def _came_back(old: FindingRecord, planned: Plan, before: Before | None) -> bool
     subject = planned.finding.subject
     if old.state is not State.ACTED:
         return False
-    if isinstance(subject, PermissionSet | AccountAssignment):
+    if isinstance(subject, PermissionSet | AccountAssignment | AccountAccess):
         return not planned.finding.reason.maybe
     if planned.action is None:
         return False
@@ -598,15 +643,16 @@ def _is_contained(action: Action, before: Before) -> bool:
 def _happened_again(old: FindingRecord, planned: Plan) -> bool:
     """Whether somebody did it anew. Nothing tells Keyward when root or its own parts are mended.
 
-    Of a permission set it is so where it differs in another way than was told. An event that was
-    late or comes twice is no newer than what is recorded.
+    Of a permission set or an account it is so where it differs in another way than was told. An
+    event that was late or comes twice is no newer than what is recorded.
     """
     evidence = planned.finding.evidence
     is_anew = old.state is State.OPEN and evidence.event_time > old.evidence.event_time
-    if isinstance(planned.finding.subject, PermissionSet):
+    if isinstance(planned.finding.subject, PermissionSet | AccountAccess):
         return is_anew and old.details != planned.finding.reason.details
     return is_anew and isinstance(
-        planned.finding.subject, OwnResource | RootAccessKey | IdentityCenterChange
+        planned.finding.subject,
+        OwnResource | RootAccessKey | IdentityCenterChange | AccountLifecycle,
     )
 
 

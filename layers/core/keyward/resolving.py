@@ -4,11 +4,14 @@ What a name stands for is kept in the ledger, so that an event costs no call for
 where Identity Center doesn't find what it stands for, and looked up again then.
 """
 
+import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from keyward.baselines import Names
 from keyward.errors import NotFoundError
+from keyward.findings import Notice, Severity
 
 if TYPE_CHECKING:
     from keyward.gateways.identity_center import IdentityCenterGateway
@@ -48,6 +51,26 @@ def resolved(
                 ledger.remember_id("permission-set", name, found[name])
                 sets[name] = found[name]
     return Names(groups=groups, permission_sets=sets, units=units)
+
+
+def unknown(text: str, *, now: datetime) -> Notice:
+    """What people hear, once a month, of a name in a baseline that stands for nothing.
+
+    `text` is as `baselines.wanted` has it: "group Developers (baseline workloads)".
+    """
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return Notice(
+        kind="baseline-name-unknown",
+        id=f"{digest}-{now:%Y-%m}",
+        title=f"A baseline names what doesn't exist: {text}",
+        text=(
+            f"Identity Center has no {text}. Accounts that the baseline selects get all else that "
+            "it wants. Make it, or correct the parameter under /keyward/baseline/; then run "
+            "keyward baseline plan."
+        ),
+        severity=Severity.HIGH,
+        at=now,
+    )
 
 
 def recalled(names: Names, ledger: "Ledger") -> Names:

@@ -22,7 +22,8 @@ class Rule[S, C: RuleSettings]:
     `triggers` maps a CloudTrail eventSource to event names. `judge` yields the reasons to object
     to a subject; it must be pure. `needs` says what an event alone cannot tell: "ledger" or
     "state". `patience_seconds`: a change comes in several calls, so that nobody looks earlier than
-    that after one of them.
+    that after one of them. `again_seconds`, by the rule's settings: so long after an event about an
+    account Keyward looks at that account once more; None: it doesn't.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Rule[S, C: RuleSettings]:
     fix: str
     needs: Literal["ledger", "state"] | None = None
     patience_seconds: int = 0
+    again_seconds: Callable[[C], int | None] = lambda _: None
 
     def concerns(self, hint: Hint) -> bool:
         """Whether the hint is of a kind that this rule listens to. Sweeps concern every rule."""

@@ -157,6 +157,7 @@ class Services:
             ),
             parents=lambda of: self.parents(of, now),
             organization=lambda: self.organization,
+            accepted=lambda: self.accepted(now),
         )
 
     @cached_property

@@ -4,16 +4,20 @@
 at all. `identified` finds out whom it is about, `current` reads just those subjects again.
 """
 
+import math
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from keyward.baselines import Baselines
-from keyward.facts import accounts, directory, iam, identity_center
+from keyward.events import KEYWARD, check_message
+from keyward.facts import access, accounts, directory, iam, identity_center
 from keyward.model import (
+    AccountAccess,
     Catalogue,
     EventOnly,
     Hint,
+    OfAccounts,
     OfIam,
     OfIdentityCenter,
     PermissionSetAttributes,
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 
 NO_CATALOGUE: Mapping[str, PermissionSetAttributes] = {}
 NO_BASELINES: Baselines = {}
+
+MAX_ID_LENGTH = 128
+"""So long an id of Keyward's own word may be: see events.py."""
 
 
 def claimed(
@@ -54,6 +61,26 @@ def scope(hint: Hint, baselines: Baselines) -> str | None:
     return accounts.scope(hint, baselines)
 
 
+def look_again(hint: Hint, account: AccountAccess, *, after_seconds: int) -> str:
+    """Keyward's word to itself: look at the account once its first days are over."""
+    over = hint.time + timedelta(seconds=after_seconds)
+    return check_message(
+        id_=f"grace-{hint.event_id}"[:MAX_ID_LENGTH],
+        account=hint.account,
+        region=hint.region,
+        time=over,
+        why=access.GRACE_OVER,
+        parameters={"account": account.account},
+    )
+
+
+def too_early(hint: Hint, now: datetime) -> int:
+    """For how many seconds Keyward's word to itself must wait; 0 where it needn't."""
+    if hint.event_source != KEYWARD or hint.event_name != access.GRACE_OVER:
+        return 0
+    return max(math.ceil((hint.time - now).total_seconds()), 0)
+
+
 def identified(
     subjects: Iterable[Subject], *, hint: Hint, reach: "Reach", ledger: "Ledger", now: datetime
 ) -> tuple[list[Subject], list[Subject]]:
@@ -72,6 +99,10 @@ def identified(
         there, absent = identity_center.identified(others, reach=reach, ledger=ledger)
         found += there
         gone += absent
+    if in_org := [subject for subject in subjects if isinstance(subject, OfAccounts)]:
+        members, skipped = access.identified(in_org, reach=reach, ledger=ledger)
+        found += members
+        gone += skipped
     return found, gone
 
 
@@ -101,4 +132,6 @@ def current(
         found += iam.current(in_iam, iam=reach.iam())
     if others := [subject for subject in subjects if isinstance(subject, OfIdentityCenter)]:
         found += identity_center.current(others, reach=reach, ledger=ledger, now=now)
+    if in_org := [subject for subject in subjects if isinstance(subject, OfAccounts)]:
+        found += access.current(in_org, reach=reach, ledger=ledger, now=now)
     return found

@@ -9,6 +9,7 @@ from keyward.gateways.identity_center import IdentityCenterGateway
 from keyward.gateways.organization import OrganizationGateway
 from keyward.gateways.trail import TrailGateway
 from keyward.model import AccountId
+from keyward.settings import Accepted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,8 @@ class Reach:
     """How far one event reaches: IAM of its account; and of the hub what Identity Center needs.
 
     `parents` are the ids of an account's OUs and root, from the nearest up. `access_analyzer` is
-    None where settings don't allow it. Each raises GatewayError where the account can't be entered.
+    None where settings don't allow it. `accepted` are the settings in force. Each raises
+    GatewayError where the account can't be entered.
     """
 
     iam: Callable[[], IamGateway]
@@ -26,3 +28,4 @@ class Reach:
     access_analyzer: Callable[[], AccessAnalyzerGateway | None]
     parents: Callable[[AccountId], tuple[str, ...]]
     organization: Callable[[], OrganizationGateway]
+    accepted: Callable[[], Accepted]

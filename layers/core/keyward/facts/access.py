@@ -1,0 +1,301 @@
+"""What accounts have of what their baselines want, as it is now.
+
+An account that has nothing yet costs four calls, however much its baselines want: what it is, where
+it is, which permission sets are provisioned in it, and its tags where they may decide. Names cost
+calls only the first time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from keyward import resolving
+from keyward.actions import RequestKind
+from keyward.baselines import (
+    SELECTED,
+    Baselines,
+    Names,
+    Place,
+    baselines_of,
+    names_in,
+    need_tags,
+    selecting,
+    wanted,
+)
+from keyward.catalogue import catalogue_of
+from keyward.errors import GatewayError
+from keyward.gateways.identity_center import Principal
+from keyward.model import (
+    Access,
+    AccountAccess,
+    AccountAssignment,
+    Expectation,
+    PermissionSet,
+    PrincipalKind,
+)
+from keyward.principals import CONTROL_TOWER_SETS
+
+if TYPE_CHECKING:
+    from keyward.gateways.identity_center import IdentityCenterGateway
+    from keyward.gateways.reach import Reach
+    from keyward.ledger import Ledger
+    from keyward.settings import Accepted
+
+NOT_YET = "PENDING_ACTIVATION"
+"""The state of an account that AWS still makes.
+
+Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html
+"""
+
+GRACE_OVER = "GraceOver"
+"""Why Keyward looks at an account whose first days are over."""
+
+PATIENCE = timedelta(minutes=30)
+"""So long an account may take to get its access before somebody hears that it hasn't."""
+
+type Held = Mapping[str, frozenset[Principal]]
+"""Who holds which permission sets in one account, by ARN."""
+
+
+def identified(
+    subjects: Iterable[AccountAccess], *, reach: "Reach", ledger: "Ledger"
+) -> tuple[list[AccountAccess], list[AccountAccess]]:
+    """The accounts that can be given access, with their names; and those that are skipped.
+
+    Skipped are accounts that are suspended, closed or no members: that is logged. So is, without a
+    call, what lost an assignment that no baseline wants. Raises GatewayError(retryable), code
+    NotReady, while AWS still makes the account.
+    """
+    found, skipped = [], []
+    for subject in subjects:
+        if subject.removed is not None and not _may_be_wanted(subject.removed, reach, ledger):
+            skipped.append(subject)
+            continue
+        described = reach.organization().account(subject.account)
+        state = described.state if described is not None else "NOT A MEMBER"
+        if state == NOT_YET:
+            message = f"AWS is still making account {subject.account}"
+            raise GatewayError(message, code="NotReady", retryable=True)
+        if described is None or state != SELECTED:
+            _log_skipped(subject.account, state)
+            skipped.append(subject)
+            continue
+        found.append(replace(subject, name=described.name or None, state=state))
+    return found, skipped
+
+
+def current(
+    subjects: Iterable[AccountAccess], *, reach: "Reach", ledger: "Ledger", now: datetime
+) -> list[AccountAccess | AccountAssignment]:
+    """Each account as it is, and beside it the assignments there that baselines object to.
+
+    Names that baselines have and nobody knows are told. Raises GatewayError(retryable) while AWS
+    still removes the assignment that an event reports, code InProgress; and for PATIENCE while the
+    account's first days are over but it hasn't all of its access, code NotInPlace.
+    """
+    found: list[AccountAccess | AccountAssignment] = []
+    for subject in subjects:
+        account, held, names = _read(subject, reach=reach, ledger=ledger)
+        for text in account.unknown:
+            ledger.notice(resolving.unknown(text, now=now))
+        if subject.grace_over and account.missing and now < (subject.since or now) + PATIENCE:
+            message = f"account {account.account} has not all of its access yet"
+            raise GatewayError(message, code="NotInPlace", retryable=True)
+        found += [
+            account,
+            *_stale(account, held, names, reach),
+            *_first_users(account, held, reach),
+        ]
+    return found
+
+
+def described(subject: AccountAccess, *, reach: "Reach", ledger: "Ledger") -> AccountAccess:
+    """The account as it is, for people to read. Raises GatewayError."""
+    return _read(subject, reach=reach, ledger=ledger)[0]
+
+
+def _read(
+    subject: AccountAccess, *, reach: "Reach", ledger: "Ledger"
+) -> tuple[AccountAccess, Held, Names]:
+    accepted, center = reach.accepted(), reach.identity_center()
+    baselines = baselines_of(accepted.baselines)
+    _has_ended(subject, center)
+    names = resolving.resolved(
+        _all_names(subject, baselines, accepted),
+        center=center,
+        organization=reach.organization(),
+        ledger=ledger,
+    )
+    place = _place(subject.account, baselines, accepted, reach)
+    selected = selecting(baselines, place, names)
+    access, unknown = wanted(baselines, selected, names)
+    everywhere, _ = wanted(baselines, baselines, names)
+    interesting = {it.permission_set_arn for it in everywhere}
+    if subject.grace_over:
+        interesting |= _known(CONTROL_TOWER_SETS, names)
+    if any(baselines[name].exclusive for name in selected):
+        interesting |= _known(accepted.permission_sets, names)
+    held = {
+        arn: center.principals_of(subject.account, arn)
+        for arn in center.provisioned_in(subject.account)
+        if arn in interesting
+    }
+    account = replace(
+        subject,
+        parents=place.parents,
+        instance_arn=center.instance_arn(),
+        baselines=selected,
+        wanted=access,
+        missing=tuple(it for it in access if _group(it) not in held.get(it.permission_set_arn, ())),
+        unknown=unknown,
+    )
+    return account, held, names
+
+
+def _all_names(subject: AccountAccess, baselines: Baselines, accepted: "Accepted") -> Names:
+    """What has to be looked up: of the catalogue only where a baseline wants nothing else of it."""
+    names = names_in(baselines.values())
+    others: set[str] = set()
+    if any(baseline.exclusive for baseline in baselines.values()):
+        others |= set(accepted.permission_sets)
+    if subject.grace_over:
+        others |= CONTROL_TOWER_SETS
+    return replace(names, permission_sets={**names.permission_sets, **dict.fromkeys(others, "")})
+
+
+def _known(sets: Iterable[str], names: Names) -> set[str]:
+    return {names.permission_sets[name] for name in sets if name in names.permission_sets}
+
+
+def _place(account: str, baselines: Baselines, accepted: "Accepted", reach: "Reach") -> Place:
+    shared = accepted.settings.account_baselines.shared_accounts
+    hub = reach.identity_center().hub_account
+    return Place(
+        account=account,
+        parents=reach.parents(account),
+        tags=reach.organization().tags(account) if need_tags(baselines.values()) else None,
+        by_id_only=account == hub or account in shared,
+    )
+
+
+def _group(access: Access) -> Principal:
+    return Principal(kind=PrincipalKind.GROUP, id=access.group_id)
+
+
+def _may_be_wanted(removed: tuple[str, str], reach: "Reach", ledger: "Ledger") -> bool:
+    """Whether a baseline wants it anywhere; whatever names nobody looked up yet may mean it."""
+    baselines = baselines_of(reach.accepted().baselines)
+    names = names_in(baselines.values())
+    known = resolving.recalled(names, ledger)
+    if known.groups.keys() != names.groups.keys():
+        return True
+    if known.permission_sets.keys() != names.permission_sets.keys():
+        return True
+    everywhere, _ = wanted(baselines, baselines, known)
+    return removed in {it.key for it in everywhere}
+
+
+def _has_ended(subject: AccountAccess, center: "IdentityCenterGateway") -> None:
+    """Raises GatewayError(retryable) while AWS still removes what an event reports as removed.
+
+    Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_DeleteAccountAssignment.html
+    """
+    if subject.request_id is None:
+        return
+    state = center.status(RequestKind.ASSIGNMENT_DELETION, subject.request_id).state
+    if state == "IN_PROGRESS":
+        message = f"AWS is still removing an assignment in {subject.account}"
+        raise GatewayError(message, code="InProgress", retryable=True)
+
+
+def _stale(
+    account: AccountAccess, held: Held, names: Names, reach: "Reach"
+) -> list[AccountAssignment]:
+    """The assignments to groups that no baseline wants here: exclusive ones, or those elsewhere."""
+    accepted = reach.accepted()
+    baselines = baselines_of(accepted.baselines)
+    everywhere, _ = wanted(baselines, baselines, names)
+    elsewhere = {it.key: it.baselines for it in everywhere}
+    here = {it.key for it in account.wanted or ()}
+    exclusive = any(baselines[name].exclusive for name in account.baselines)
+    of_catalogue = _known(catalogue_of(accepted.permission_sets), names)
+    return [
+        _assignment(
+            account,
+            arn,
+            principal,
+            reach,
+            Expectation(
+                exclusive=exclusive and arn in of_catalogue,
+                elsewhere=elsewhere.get((arn, principal.id), ()),
+                in_place=_in_place(account),
+            ),
+        )
+        for arn, principals in sorted(held.items())
+        for principal in sorted(principals, key=lambda it: it.id)
+        if principal.kind is PrincipalKind.GROUP
+        and (arn, principal.id) not in here
+        and ((exclusive and arn in of_catalogue) or (arn, principal.id) in elsewhere)
+    ]
+
+
+def _first_users(account: AccountAccess, held: Held, reach: "Reach") -> list[AccountAssignment]:
+    """The assignments to people of Control Tower's sets, once the account's first days are over."""
+    if not account.grace_over:
+        return []
+    expected = Expectation(in_place=_in_place(account), grace_over=True)
+    found = [
+        _assignment(account, arn, principal, reach, expected)
+        for arn, principals in sorted(held.items())
+        for principal in sorted(principals, key=lambda it: it.id)
+        if principal.kind is PrincipalKind.USER
+    ]
+    return [
+        it for it in found if it.permission_set and it.permission_set.name in CONTROL_TOWER_SETS
+    ]
+
+
+def _in_place(account: AccountAccess) -> bool:
+    """Whether the account has access by its baselines, all of it: it has if they want any."""
+    return bool(account.wanted) and not account.missing and not account.unknown
+
+
+def _assignment(
+    account: AccountAccess,
+    arn: str,
+    principal: Principal,
+    reach: "Reach",
+    expected: Expectation,
+) -> AccountAssignment:
+    center = reach.identity_center()
+    name, attributes = center.attributes(arn)
+    try:
+        called = center.principal_name(principal.kind, principal.id)
+    except GatewayError:
+        called = None
+    return AccountAssignment(
+        account=account.account,
+        permission_set_arn=arn,
+        principal_kind=principal.kind,
+        principal_id=principal.id,
+        instance_arn=account.instance_arn,
+        permission_set=PermissionSet(
+            account=center.hub_account,
+            instance_arn=account.instance_arn,
+            arn=arn,
+            name=name,
+            attributes=attributes,
+        ),
+        principal_name=called,
+        parents=account.parents,
+        expected=expected,
+        since=account.since,
+    )
+
+
+def _log_skipped(account: str, state: str) -> None:
+    from keyward.observability import count, logger  # noqa: PLC0415 - explain does without it
+
+    logger.info("account skipped", account=account, state=state)
+    count("AccountsSkipped")
