@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from keyward.errors import SettingsError
 from keyward.model import Access, AccountId
@@ -18,6 +18,9 @@ NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 """Lower-case words with hyphens: a baseline's name is also a file's, and stands in commands."""
 
 MAX_NAME_LENGTH = 64
+
+CHANGED = "BaselineChanged"
+"""Why settings_guard has accounts looked at: a baseline is new or other than it was."""
 
 UNIT_ID = re.compile(r"ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32}", re.ASCII)
 """Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Parent.html"""
@@ -32,6 +35,30 @@ SET_ARN = re.compile(
     re.ASCII,
 )
 """Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_PermissionSet.html"""
+
+SET_NAME = re.compile(r"[\w+=,.@-]{1,32}", re.ASCII)
+"""Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_CreatePermissionSet.html"""
+
+MAX_UNIT_NAME = 128
+"""Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_CreateOrganizationalUnit.html"""
+
+MAX_DEPTH = 5
+"""So deep OUs nest below the root.
+
+Source: https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html
+"""
+
+_LIKE_UNIT_ID = re.compile(r"arn:.*|ou-[0-9a-z]+-[0-9a-z]+", re.ASCII | re.IGNORECASE | re.DOTALL)
+_LIKE_GROUP_ID = re.compile(r"arn:.*|[0-9a-f-]{32,}", re.ASCII | re.IGNORECASE | re.DOTALL)
+
+TagKey = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128, pattern=r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"),
+]
+TagValue = Annotated[
+    str, StringConstraints(max_length=256, pattern=r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*|\*)$")
+]
+"""Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Tag.html"""
 
 SELECTED = "ACTIVE"
 """The state of an account that can be given access; accounts in all others are skipped.
@@ -51,17 +78,24 @@ class Selector(Setting):
         default=None,
         description=(
             "An organizational unit, by id (ou-...; the root: r-...) or by its path of names from "
-            "the root, such as Workloads/Prod."
+            "the root, such as Workloads/Prod. One whose name has a slash goes by id."
         ),
     )
     children: bool = Field(
         default=True, description="With unit: accounts of the units below it, too."
     )
-    tags: dict[str, str] = Field(
+    tags: dict[TagKey, TagValue] = Field(
         default_factory=dict,
         max_length=10,
         description="The account has all of these tags, with these values; * is any value.",
     )
+
+    @field_validator("unit")
+    @classmethod
+    def _is_unit(cls, unit: str | None) -> str | None:
+        if unit is not None and (problem := _unit_problem(unit)) is not None:
+            raise ValueError(problem)
+        return unit
 
     @model_validator(mode="after")
     def _selects_something(self) -> Self:
@@ -71,7 +105,32 @@ class Selector(Setting):
         if self.everything and (self.ids or self.unit or self.tags):
             message = "everything: true says it all: leave the other fields out"
             raise ValueError(message)
+        if self.unit is None and not self.children:
+            message = "children goes with unit: give one, or leave children out"
+            raise ValueError(message)
         return self
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What it selects, however it is written."""
+        return self.unit, self.children, frozenset(self.ids), frozenset(self.tags.items())
+
+    def covers(self, other: "Selector") -> bool:
+        """Whether it surely selects all that `other` does.
+
+        One may call by path what the other calls by id: nobody knows before they are looked up.
+        """
+        return (
+            (not self.ids or (bool(other.ids) and set(other.ids) <= set(self.ids)))
+            and (
+                self.unit is None
+                or (self.unit == other.unit and (self.children or not other.children))
+            )
+            and all(
+                key in other.tags and value in {"*", other.tags[key]}
+                for key, value in self.tags.items()
+            )
+        )
 
 
 class Assigned(Setting):
@@ -83,6 +142,28 @@ class Assigned(Setting):
     permission_set: str = Field(
         min_length=1, max_length=200, description="Name or ARN of a permission set."
     )
+
+    @field_validator("group")
+    @classmethod
+    def _is_group(cls, group: str) -> str:
+        if group != group.strip():
+            message = "white space at its beginning or end; expected a name or an id"
+            raise ValueError(message)
+        if _LIKE_GROUP_ID.fullmatch(group) and not GROUP_ID.fullmatch(group):
+            message = f"{group} is no id of a group; expected one, or the group's name"
+            raise ValueError(message)
+        return group
+
+    @field_validator("permission_set")
+    @classmethod
+    def _is_set(cls, text: str) -> str:
+        if not SET_ARN.fullmatch(text) and not SET_NAME.fullmatch(text):
+            message = (
+                "expected a name of letters, digits and _+=,.@- (at most 32), or an ARN like "
+                "arn:aws:sso:::permissionSet/ssoins-.../ps-..."
+            )
+            raise ValueError(message)
+        return text
 
 
 class Baseline(Setting):
@@ -104,6 +185,45 @@ class Baseline(Setting):
             "sets are stale: baseline-assignment-stale removes them where it enforces."
         ),
     )
+
+    @field_validator("exclude")
+    @classmethod
+    def _leaves_something(
+        cls, exclude: tuple[Selector, ...], info: ValidationInfo
+    ) -> tuple[Selector, ...]:
+        accounts: tuple[Selector, ...] = info.data.get("accounts", ())
+        for number, spared in enumerate(exclude):
+            by_id_alone = spared.ids and spared.unit is None and not spared.tags
+            for place, selector in enumerate(accounts):
+                both = sorted(set(spared.ids) & set(selector.ids)) if by_id_alone else []
+                if both or spared.covers(selector):
+                    what = f"account {both[0]}" if both else "all"
+                    message = f"{number} spares {what} that accounts.{place} selects; expected either"
+                    raise ValueError(message)
+        return exclude
+
+    @field_validator("assignments")
+    @classmethod
+    def _is_each_once(cls, assignments: tuple[Assigned, ...]) -> tuple[Assigned, ...]:
+        seen: dict[tuple[str, str], int] = {}
+        for number, it in enumerate(assignments):
+            key = (it.group.casefold(), it.permission_set.casefold())
+            if key in seen:
+                message = (
+                    f"{number} is {seen[key]} again ({it.permission_set} for {it.group}), whatever "
+                    "the case of letters; expected each once"
+                )
+                raise ValueError(message)
+            seen[key] = number
+        return assignments
+
+    @property
+    def selectors(self) -> tuple[frozenset[object], frozenset[object]]:
+        """What is selected and what is excluded, in whatever order it is written."""
+        return (
+            frozenset(it.key for it in self.accounts),
+            frozenset(it.key for it in self.exclude),
+        )
 
 
 type Baselines = Mapping[str, Baseline]
@@ -165,8 +285,9 @@ def need_tags(baselines: Iterable[Baseline]) -> bool:
 def selecting(baselines: Baselines, place: Place, names: Names) -> tuple[str, ...]:
     """The names of the baselines that select the account, in order.
 
-    A unit whose path nobody knows selects nothing; where it is to be excluded, the baseline selects
-    nothing at all: it must not give what it was told to spare.
+    A unit whose path nobody knows selects nothing, and neither do tags that were not read. Where
+    such a unit is to be excluded, the baseline selects nothing at all, and where such tags are, not
+    this account: it must not give what it was told to spare.
     """
     return tuple(
         name for name, baseline in sorted(baselines.items()) if _selects(baseline, place, names)
@@ -192,15 +313,15 @@ def wanted(
                 unknown.append(f"permission set {assigned.permission_set} (baseline {name})")
             if group is None or arn is None:
                 continue
-            others = found[arn, group].baselines if (arn, group) in found else ()
+            others = found.get((arn, group), Access(group_id=group, permission_set_arn=arn))
             found[arn, group] = Access(
                 group_id=group,
                 permission_set_arn=arn,
-                group_name=assigned.group if assigned.group != group else None,
+                group_name=others.group_name or _name_in(assigned.group, group),
                 permission_set_name=(
-                    assigned.permission_set if assigned.permission_set != arn else None
+                    others.permission_set_name or _name_in(assigned.permission_set, arn)
                 ),
-                baselines=tuple(dict.fromkeys((*others, name))),
+                baselines=tuple(dict.fromkeys((*others.baselines, name))),
             )
     return tuple(found.values()), tuple(dict.fromkeys(unknown))
 
@@ -209,10 +330,30 @@ def _id_of(text: str, pattern: re.Pattern[str], names: Mapping[str, str]) -> str
     return text if pattern.fullmatch(text) else names.get(text)
 
 
+def _name_in(text: str, id_: str) -> str | None:
+    return text if text != id_ else None
+
+
+def _unit_problem(unit: str) -> str | None:
+    """What keeps a text from being an OU's id or path; None: nothing."""
+    names = unit.split("/")
+    if UNIT_ID.fullmatch(unit):
+        return None
+    if _LIKE_UNIT_ID.fullmatch(unit) or any(UNIT_ID.fullmatch(name) for name in names):
+        return f"{unit} is no id of an OU; expected ou-abcd-12345678, r-abcd, or a path of names"
+    if any(not name or name != name.strip() for name in names):
+        return "a name in its path is empty, or has white space around it; expected Workloads/Prod"
+    if len(names) > MAX_DEPTH:
+        return f"its path has {len(names)} names; OUs are at most {MAX_DEPTH} deep"
+    if any(len(name) > MAX_UNIT_NAME for name in names):
+        return f"a name in its path is longer than {MAX_UNIT_NAME}, as no OU's is"
+    return None
+
+
 def _selects(baseline: Baseline, place: Place, names: Names) -> bool:
     if any(_unknown_unit(it, names) for it in baseline.exclude):
         return False
-    if any(_matches(it, place, names) for it in baseline.exclude):
+    if any(_may_match(it, place, names) for it in baseline.exclude):
         return False
     chosen = [it for it in baseline.accounts if _matches(it, place, names)]
     if place.by_id_only:
@@ -224,7 +365,18 @@ def _unknown_unit(selector: Selector, names: Names) -> bool:
     return selector.unit is not None and _id_of(selector.unit, UNIT_ID, names.units) is None
 
 
+def _may_match(selector: Selector, place: Place, names: Names) -> bool:
+    """Whether it selects the account, or would by tags that were not read."""
+    return _is_there(selector, place, names) and (
+        place.tags is None or _has_tags(selector, place.tags)
+    )
+
+
 def _matches(selector: Selector, place: Place, names: Names) -> bool:
+    return _is_there(selector, place, names) and _has_tags(selector, place.tags or {})
+
+
+def _is_there(selector: Selector, place: Place, names: Names) -> bool:
     if selector.ids and place.account not in selector.ids:
         return False
     if selector.unit is not None:
@@ -232,5 +384,8 @@ def _matches(selector: Selector, place: Place, names: Names) -> bool:
         among = place.parents if selector.children else place.parents[:1]
         if unit not in among:
             return False
-    tags = place.tags or {}
+    return True
+
+
+def _has_tags(selector: Selector, tags: Mapping[str, str]) -> bool:
     return all(key in tags and value in {"*", tags[key]} for key, value in selector.tags.items())
