@@ -47,7 +47,7 @@ class IdentityCenter:
     endpoint: str
 
     def tell(self, act: str, **arguments: object) -> None:
-        """Set fields of its behaviour (`set`), or let it `refuse`, `fail`, `lose` or `settle`.
+        """Set fields of its behaviour (`set`), or `refuse`, `fail`, `lose`, `not_ready`, `settle`.
 
         Raises:
             urllib.error.HTTPError: there is no such act, or it takes other arguments.

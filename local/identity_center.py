@@ -12,6 +12,7 @@ accounts from each call, and can be told over HTTP what happens next:
     POST /behaviour/refuse  {"operation": "CreateAccountAssignment", "code": "ConflictException"}
     POST /behaviour/fail    {"operation": "DeleteAccountAssignment", "reason": "..."}
     POST /behaviour/lose    {"operation": "ProvisionPermissionSet", "effective": false}
+    POST /behaviour/not_ready {"account": "111122223333", "times": 2}
     POST /behaviour/settle  {}
 """
 
@@ -106,6 +107,8 @@ class Server:
                 self.behaviour.fail(**arguments)
             case "lose":
                 self.behaviour.lose(**arguments)
+            case "not_ready":
+                self.behaviour.not_ready(**arguments)
             case _:
                 return Response(f"unknown: {act} {arguments}", status=400)
         return Response("done")

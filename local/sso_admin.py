@@ -87,6 +87,10 @@ class Behaviour:
     refusals: dict[str, list[str]] = field(default_factory=dict)
     failures: dict[str, list[str]] = field(default_factory=dict)
     losses: dict[str, list[bool]] = field(default_factory=dict)
+    unready: dict[str, int] = field(default_factory=dict)
+    """How many further assignments fail in an account because AWS has not entered it yet."""
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970: what a request is said to be created at, and lasts by."""
 
     def serves(self, account: str, region: str) -> bool:
         """Return whether this account sees the instance in this region."""
@@ -106,6 +110,17 @@ class Behaviour:
         `effective`: what was asked for is done all the same, at once.
         """
         self.losses.setdefault(operation, []).append(effective)
+
+    def not_ready(self, account: str, *, times: int = 1) -> None:
+        """Let the next assignments in an account end FAILED, as those in a new account may."""
+        self.unready[account] = self.unready.get(account, 0) + times
+
+    def is_ready(self, account: str) -> bool:
+        """Return whether AWS can enter an account, and count down to that."""
+        left = self.unready.get(account, 0)
+        if left:
+            self.unready[account] = left - 1
+        return not left
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,7 @@ class Request:
     """Takes effect, and returns None; or returns why it failed."""
     failure: str | None = None
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    created: float = field(default_factory=time.time)
+    created: float = field(kw_only=True)
     status: str = "IN_PROGRESS"
     reason: str | None = None
 
@@ -183,6 +198,8 @@ class Center:
     backend: SSOAdminBackend
     behaviour: Behaviour
     requests: dict[str, Request] = field(default_factory=dict)
+    begun: dict[str, Request] = field(default_factory=dict)
+    """Those that were in progress at the last look: of many thousands, the few that may end."""
     assignments: dict[Assignment, None] = field(default_factory=dict)
     versions: Counter[str] = field(default_factory=Counter)
     """How often a permission set was changed."""
@@ -215,11 +232,12 @@ class Center:
 
     def outstanding(self, *operations: str) -> list[Request]:
         """Return the requests of these operations that are in progress."""
-        return [
-            request
-            for request in self.requests.values()
-            if request.operation in operations and request.status == "IN_PROGRESS"
-        ]
+        return [r for r in self.in_progress() if r.operation in operations]
+
+    def in_progress(self) -> list[Request]:
+        """Return the requests that have not ended, oldest first."""
+        self.begun = {i: r for i, r in self.begun.items() if r.status == "IN_PROGRESS"}
+        return list(self.begun.values())
 
     def start(
         self, operation: str, about: Json, subject: Assignment | str, end: Callable[[], str | None]
@@ -234,13 +252,14 @@ class Center:
             looks_left=behaviour.looks_in_progress,
             end=end,
             failure=failures.pop(0) if failures else None,
+            created=behaviour.clock(),
         )
         answer = request.described()
         if losses:
             if losses.pop(0):
                 request.settle()
             return answer
-        self.requests[request.request_id] = request
+        self.requests[request.request_id] = self.begun[request.request_id] = request
         if not behaviour.looks_in_progress:
             request.settle()
         return answer
@@ -249,8 +268,8 @@ class Center:
         """End the requests whose time is over."""
         seconds = self.behaviour.seconds_in_progress
         if seconds is not None:
-            for request in self.requests.values():
-                if time.time() - request.created >= seconds:
+            for request in self.in_progress():
+                if self.behaviour.clock() - request.created >= seconds:
                     request.settle()
 
     def page(self, name: str, items: Iterable[Any], asked: Json) -> Json:
@@ -303,7 +322,7 @@ def uninstall() -> None:
 def settle_all(account: str, region: str = "us-east-1") -> None:
     """Let time pass: every request that is in progress comes to its end."""
     with _installed.lock:
-        for request in center_of(account, region).requests.values():
+        for request in center_of(account, region).in_progress():
             request.settle()
 
 
@@ -778,6 +797,9 @@ def create_assignment(center: Center, asked: Json) -> Json:
     Whether a principal is known shows at the end: "the GROUP assignee ... was not found in
     directory". That an unknown account shows there too is a guess, and that an account which has an
     older version of the set keeps it.
+
+    So does that AWS can't enter the account yet: a new one, or a closed one for ever.
+    Source: https://github.com/aws-samples/aws-identitycenter-codepipeline-auto-assignment/issues/31
     """
     assignment = begin_assigning(center, asked)
 
@@ -789,6 +811,12 @@ def create_assignment(center: Center, asked: Json) -> Json:
         accounts = center.behaviour.accounts
         if accounts is not None and assignment.account not in accounts:
             return f"Received a 404 status error: Account {assignment.account} was not found"
+        if not center.behaviour.is_ready(assignment.account):
+            return (
+                "AWS SSO is unable to complete your request at this time. Obtaining permissions to "
+                f"manage your AWS account '{assignment.account}' takes longer than usual. Please "
+                "try again in a few minutes. If this problem continues, contact AWS Support."
+            )
         center.assignments[assignment] = None
         where = (assignment.permission_set, assignment.account)
         center.provisioned.setdefault(where, center.versions[assignment.permission_set])
@@ -905,11 +933,13 @@ def listing(operation: str, name: str) -> Operation:
     """Return the operation that looks at all requests of a kind, newest first (a guess)."""
 
     def every(center: Center, asked: Json) -> Json:
-        found = [r for r in reversed(center.requests.values()) if r.operation == operation]
-        if not asked.get("NextToken"):
-            for request in found:
-                request.look()
         wanted = asked.get("Filter", {}).get("Status")
+        running = center.outstanding(operation)
+        every = running if wanted == "IN_PROGRESS" else center.requests.values()
+        found = [r for r in reversed(every) if r.operation == operation]
+        if not asked.get("NextToken"):
+            for request in running:
+                request.look()
         chosen = (r.summary() for r in found if wanted in {None, r.status})
         return center.page(name, chosen, asked)
 

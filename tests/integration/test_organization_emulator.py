@@ -14,7 +14,7 @@ from local.emulator import MANAGEMENT_ACCOUNT, running_emulator
 from local.organization import ACCOUNTS, create_account, seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from local.caller import Caller
     from local.organization import Organization
@@ -61,7 +61,7 @@ def session(plain: Organization, *actions: str, resource: str) -> Caller:
     return plain.hub.assuming(f"arn:aws:iam::{MANAGEMENT_ACCOUNT}:role/{name}", "test")
 
 
-def document(statement: dict[str, object]) -> str:
+def document(statement: Mapping[str, object]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 

@@ -206,6 +206,20 @@ def test_unknown_account_fails_at_the_end(directory: Directory) -> None:
     directory.assigned()
 
 
+def test_account_that_is_not_ready_fails_until_it_is(directory: Directory) -> None:
+    directory.behaviour.not_ready(ACCOUNT, times=2)
+    directory.assigned(TargetId=OTHER_ACCOUNT)
+    for _ in range(2):
+        request = directory.assign()
+        settle_all(OWNER)
+        ended = directory.creation(request)
+        assert ended["Status"] == "FAILED"
+        assert f"'{ACCOUNT}' takes longer than usual" in ended["FailureReason"]
+        assert directory.principals() == []
+    directory.assigned()
+    assert directory.principals() == [directory.group]
+
+
 def test_duplicate_is_one(directory: Directory) -> None:
     directory.assigned()
     directory.assigned()
@@ -271,6 +285,19 @@ def test_time_ends_requests_that_nobody_looks_at(directory: Directory) -> None:
     assert directory.principals() == [directory.group]
 
 
+def test_requests_last_as_long_as_the_clock_says(directory: Directory) -> None:
+    now = 1_800_000_000.0
+    directory.behaviour.clock = lambda: now
+    directory.behaviour.seconds_in_progress = 60
+    request = directory.assign()
+    created = directory.creation(request)["CreatedDate"]
+    assert created.timestamp() == now
+    now += 59
+    assert directory.creation(request)["Status"] == "IN_PROGRESS"
+    now += 1
+    assert directory.principals() == [directory.group]
+
+
 def test_no_looks_mean_an_effect_at_once(directory: Directory) -> None:
     directory.behaviour.looks_in_progress = 0
     request = directory.assign()
@@ -295,6 +322,70 @@ def test_requests_are_listed_by_status(directory: Directory) -> None:
         InstanceArn=directory.instance
     )
     assert deletions["AccountAssignmentsDeletionStatus"] == []
+
+
+def test_creations_in_progress_are_listed_until_they_end(directory: Directory) -> None:
+    directory.assigned(TargetId=OTHER_ACCOUNT)
+    begun = [directory.assign(TargetId=f"{number:012}") for number in range(3)]
+
+    def listed() -> list[str]:
+        found = directory.sso.list_account_assignment_creation_status(
+            InstanceArn=directory.instance, Filter={"Status": "IN_PROGRESS"}
+        )
+        return [status["RequestId"] for status in found["AccountAssignmentsCreationStatus"]]
+
+    assert listed() == begun[::-1]
+    for _ in range(2):
+        directory.creation(begun[1])
+    assert listed() == [begun[2], begun[0]]
+    assert listed() == []
+    later = [directory.assign(TargetId=f"{number:012}") for number in range(3, 5)]
+    directory.behaviour.page_size = 1
+    pages = directory.sso.get_paginator("list_account_assignment_creation_status").paginate(
+        InstanceArn=directory.instance, Filter={"Status": "IN_PROGRESS"}
+    )
+    found = [page["AccountAssignmentsCreationStatus"] for page in pages]
+    assert [status["RequestId"] for page in found for status in page] == later[::-1]
+    assert [len(page) for page in found] == [1, 1]
+
+
+def test_assignments_of_a_group_are_listed_by_a_hundred(directory: Directory) -> None:
+    for number in range(101):
+        directory.assigned(TargetId=f"{number:012}")
+    asked: Any = {
+        "InstanceArn": directory.instance,
+        "PrincipalType": "GROUP",
+        "PrincipalId": directory.group,
+    }
+    first = directory.sso.list_account_assignments_for_principal(**asked)
+    second = directory.sso.list_account_assignments_for_principal(
+        **asked, NextToken=first["NextToken"]
+    )
+    assert [len(it["AccountAssignments"]) for it in (first, second)] == [100, 1]
+    assert "NextToken" not in second
+    held = {it["AccountId"] for page in (first, second) for it in page["AccountAssignments"]}
+    assert held == {f"{number:012}" for number in range(101)}
+
+
+def test_account_has_the_permission_sets_that_somebody_holds_there(directory: Directory) -> None:
+    auditor = directory.make("Auditor")
+    directory.make("Unused")
+    directory.assigned()
+    directory.assigned(PermissionSetArn=auditor)
+    directory.assigned(PermissionSetArn=auditor, TargetId=OTHER_ACCOUNT)
+
+    def found(account: str) -> list[str]:
+        answer = directory.sso.list_permission_sets_provisioned_to_account(
+            InstanceArn=directory.instance, AccountId=account
+        )
+        return answer["PermissionSets"]
+
+    assert found(ACCOUNT) == [directory.permission_set, auditor]
+    assert found(OTHER_ACCOUNT) == [auditor]
+    directory.remove(PermissionSetArn=auditor)
+    settle_all(OWNER)
+    assert found(ACCOUNT) == [directory.permission_set]
+    assert found("999900001111") == []
 
 
 def test_assignments_of_a_person_include_those_of_their_groups(directory: Directory) -> None:
