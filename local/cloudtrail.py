@@ -37,6 +37,10 @@ SECRETS = {
     *("Password", "NewPassword", "OldPassword", "SecretAccessKey", "ServicePassword"),
     *("SessionToken", "ServiceCredentialSecret"),
 }
+SERVICE_EVENT = "AwsServiceEvent"
+# What EventBridge calls what CloudTrail records, where that is no call.
+# Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html
+DETAIL_TYPES = {SERVICE_EVENT: "AWS Service Event via CloudTrail"}
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 # Lambda's events carry the API's version in their name.
 LAMBDA_EVENT_NAMES = {
@@ -114,6 +118,32 @@ def record(
     }
 
 
+def service_event(account: str, region: str, source: str, name: str, details: Record) -> Record:
+    """Return the record of what a service has just done by itself: without caller and request.
+
+    Source: https://docs.aws.amazon.com/controltower/latest/userguide/lifecycle-events.html
+    """
+    return {
+        "eventVersion": "1.11",
+        "userIdentity": {"accountId": account, "invokedBy": "AWS Internal"},
+        "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventSource": source,
+        "eventName": name,
+        "awsRegion": region,
+        "sourceIPAddress": "AWS Internal",
+        "userAgent": "AWS Internal",
+        "requestParameters": None,
+        "responseElements": None,
+        "eventID": str(uuid.uuid4()),
+        "readOnly": False,
+        "eventType": SERVICE_EVENT,
+        "managementEvent": True,
+        "recipientAccountId": account,
+        "serviceEventDetails": details,
+        "eventCategory": "Management",
+    }
+
+
 def exception(code: str) -> str:
     """Return an error's code as CloudTrail writes it: with a suffix that IAM's API leaves out."""
     return code if code.endswith("Exception") else f"{code}Exception"
@@ -132,7 +162,7 @@ def envelope(found: Record) -> Record:
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
-        "detail-type": "AWS API Call via CloudTrail",
+        "detail-type": DETAIL_TYPES.get(str(found.get("eventType")), "AWS API Call via CloudTrail"),
         "source": f"aws.{str(found['eventSource']).removesuffix('.amazonaws.com')}",
         "account": found["recipientAccountId"],
         "time": found["eventTime"],
