@@ -19,6 +19,7 @@ from keyward_cli import bootstrap as bootstrapping
 from keyward_cli import explain as explaining
 from keyward_cli.asking import length, moment
 from keyward_cli.aws import Caller, ask, one_line
+from keyward_cli.baseline import baseline_app, show_status
 from keyward_cli.docs import rule_doc
 from keyward_cli.folder import settings_of
 from keyward_cli.preflight import preflight as look
@@ -60,6 +61,7 @@ findings_app = typer.Typer(
 )
 app.add_typer(findings_app, name="findings")
 app.add_typer(settings_app, name="settings")
+app.add_typer(baseline_app, name="baseline")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Finding = Annotated[
@@ -463,12 +465,25 @@ def resume(context: typer.Context, reason: Reason) -> None:
     say("Resumed: rules do again what their modes say")
 
 
-@app.command(epilog=example("keyward status", "keyward status --json"))
-def status(context: typer.Context, as_json: AsJson = False) -> None:
+@app.command(
+    epilog=example(
+        "keyward status", "keyward status --account 111122223333", "keyward status --json"
+    )
+)
+def status(
+    context: typer.Context,
+    account: Annotated[
+        str | None, typer.Option(help="Only of this account: its access, findings, containments.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show what is in force and what is open."""
-    reply: Any = ask(context.obj, "status")
+    reply: Any = ask(context.obj, "status", **({"account": account} if account else {}))
     if as_json:
         show_json({name: value for name, value in reply.items() if name != "ok"})
+        return
+    if account:
+        show_status(reply)
         return
     counts = ", ".join(f"{number} {state}" for state, number in reply["counts"].items() if number)
     show_fields(
