@@ -6,26 +6,34 @@ Every act is recorded with who asked and why. Invoking the operator function is 
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from keyward import bootstrapping, planner, releasing, rules, settling
+from keyward import bootstrapping, planner, releasing, rollouts, rules, settling
 from keyward.actions import IamAction
 from keyward.alerts import Alert
+from keyward.baselines import SELECTED
 from keyward.compiling import EXEMPTIONS, Parameter, compiled
 from keyward.errors import GatewayError, KeywardError, RequestError
 from keyward.events import check_message
-from keyward.findings import FindingRecord, Notice, Severity, State
+from keyward.facts import access
+from keyward.findings import FindingRecord, Notice, Severity, State, finding_key
+from keyward.model import Access, AccountAccess
 from keyward.observability import count, logger
+from keyward.rollout import Rollout, RolloutState
+from keyward.rule import in_force
 from keyward.services import Services
-from keyward.settings import Accepted, Mode, RuleId
+from keyward.settings import Accepted, AccountIdText, Mode, RuleId
 
 RELEASABLE = frozenset({State.ACTED, State.FAILED, State.ACTING, State.RELEASING, State.OPEN})
 
 EXEMPTABLE = frozenset(
     {
         "AccessKey",
+        "AccountAccess",
         "AccountAssignment",
+        "AccountLifecycle",
         "ConsolePassword",
         "Contained",
         "DirectoryIdentity",
@@ -40,6 +48,28 @@ EXEMPTABLE = frozenset(
     }
 )
 """The kinds of subject that an exemption can name. Keyward's own parts and root users are none."""
+
+MISSING = "baseline-assignment-missing"
+"""The rule that gives accounts the access of their baselines; `missing` is its only code."""
+
+PLAN_LASTS = timedelta(hours=24)
+"""A plan is applied within so long: accounts come, move and close meanwhile."""
+
+SCOPE = r"^(everything|baseline [a-z0-9-]{1,64}|account [0-9]{12}|unit (ou|r)-[0-9a-z-]{1,70})$"
+"""What a rollout may be about."""
+
+ACCOUNTS_A_PAGE = 200
+PAIRS_A_PAGE = 20_000
+"""So many accounts, or assignments of theirs, are in one answer: Lambda sends 6 MB at most.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""
+
+FINDINGS_OF_ACCOUNT = 100
+"""So many findings of one account are listed with its status."""
+
+OF_NOTE = (State.OPEN, State.FAILED, State.ACTING, State.RELEASING, State.ACTED)
+"""The states of findings that somebody may still do something about, the most urgent first."""
 
 
 class Request(BaseModel):
@@ -115,6 +145,53 @@ class PermissionSetsRequest(Request):
     after: str | None = None
 
 
+class StatusRequest(Request):
+    """Says what is in force and what is open; of one account what stands where in it."""
+
+    account: AccountIdText | None = None
+
+
+class BaselinePlanRequest(Request):
+    """Plans what baselines would bring: to every account, those of one, one account, an OU's."""
+
+    scope: str = Field(pattern=SCOPE)
+
+
+class BaselineRolloutsRequest(Request):
+    """Lists rollouts, the newest first, those that come `after` an id."""
+
+    limit: int = Field(default=50, ge=1, le=200)
+    after: str | None = None
+
+
+class BaselineRolloutRequest(Request):
+    """Shows one rollout; `accounts`: with a page of its accounts, those `after` an id."""
+
+    id: str
+    accounts: bool = False
+    after: str | None = None
+
+
+class BaselineApplyRequest(Request):
+    """Carries a plan out; `total` is how many assignments the caller saw in it."""
+
+    id: str
+    total: int | None = None
+
+
+class BaselineStopRequest(Request):
+    """Lets nothing more of a rollout be asked for."""
+
+    id: str
+    reason: str = Field(min_length=3, max_length=500)
+
+
+class BaselineAccountRequest(Request):
+    """Shows what an account's baselines want, what it has, and what is done about the rest."""
+
+    account: AccountIdText
+
+
 def answer(request: object, *, services: Services, now: datetime) -> dict[str, object]:
     """What the act yields, or one line that says why not: {"ok": true, ...} or {"ok": false, ...}.
 
@@ -187,7 +264,7 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
         message = f"finding {record.key} is {record.state}: there is nothing to release"
         raise RequestError(message)
     if _claimed(record, now):
-        message = f"finding {record.key} is being worked on: try again in two minutes"
+        message = f"finding {record.key} is being worked on: {_how_long(record, now)}"
         raise RequestError(message)
     released, restored = releasing.release(
         record,
@@ -203,6 +280,15 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
 def _claimed(record: FindingRecord, now: datetime) -> bool:
     busy = record.state in {State.ACTING, State.RELEASING}
     return busy and record.claim_until is not None and now < record.claim_until
+
+
+def _how_long(record: FindingRecord, now: datetime) -> str:
+    """What to do until a claim ends: a worker's in a minute or two, a rollout's much later."""
+    if record.claim_until is None or record.claim_until - now <= timedelta(minutes=5):
+        return "try again in two minutes"
+    stage = f"{record.pending.stage}, " if record.pending else ""
+    until = f"{record.claim_until:%Y-%m-%d %H:%M} UTC"
+    return f"{stage}until {until} at most: try again then, or stop what is at it"
 
 
 def _exempt(request: ExemptRequest, services: Services, now: datetime) -> dict[str, object]:
@@ -284,7 +370,9 @@ def _set_pause(until: datetime | None, services: Services, now: datetime) -> Non
     )
 
 
-def _status(_request: Request, services: Services, now: datetime) -> dict[str, object]:
+def _status(request: StatusRequest, services: Services, now: datetime) -> dict[str, object]:
+    if request.account is not None:
+        return _status_of(request.account, services, now)
     stored = services.ledger.accepted()
     accepted = stored or services.accepted(now)
     records = {state: _all_in(state, services) for state in State}
@@ -413,6 +501,300 @@ def _permission_sets(
     return dict(_LISTED.dump_python(listed, mode="json"))
 
 
+def _baseline_plan(
+    request: BaselinePlanRequest, services: Services, now: datetime
+) -> dict[str, object]:
+    """Begins a plan, which takes its time: nothing comes of it until somebody applies it."""
+    accepted = _accepted(services)
+    if not accepted.baselines:
+        message = "no baselines are in force: keyward settings push brings those of a folder"
+        raise RequestError(message)
+    kind, _, name = request.scope.partition(" ")
+    if kind == "baseline" and name not in accepted.baselines:
+        those = ", ".join(sorted(accepted.baselines))
+        message = f"no baseline is called {name}: there are {those}"
+        raise RequestError(message)
+    rollout = rollouts.begin(
+        request.scope,
+        automatic=False,
+        by=request.by,
+        reason="asked for a plan",
+        services=services,
+        now=now,
+    )
+    return {"rollout": _in_numbers(rollout, accepted, now)}
+
+
+def _accepted(services: Services) -> Accepted:
+    """The settings in force, read anew: not those that a warm function remembers."""
+    return services.ledger.accepted() or Accepted()
+
+
+def _baseline_rollouts(
+    request: BaselineRolloutsRequest, services: Services, now: datetime
+) -> dict[str, object]:
+    older = [
+        rollout
+        for rollout in reversed(services.ledger.rollouts())
+        if request.after is None or rollout.id < request.after
+    ]
+    page, accepted = older[: request.limit], _accepted(services)
+    return {
+        "rollouts": [_in_numbers(rollout, accepted, now) for rollout in page],
+        "next": page[-1].id if len(older) > len(page) else None,
+    }
+
+
+def _baseline_rollout(
+    request: BaselineRolloutRequest, services: Services, now: datetime
+) -> dict[str, object]:
+    rollout = _existing_rollout(request.id, services)
+    found: dict[str, object] = {"rollout": _in_numbers(rollout, _accepted(services), now)}
+    if not request.accounts:
+        return found
+    rows, following = _accounts_of(rollout, after=request.after)
+    found |= {"accounts": rows, "next": following}
+    if request.after is None:
+        found |= {
+            "pairs": [
+                {
+                    "group": pair.group_name or pair.group_id,
+                    "permission_set": pair.permission_set_name or pair.permission_set_arn,
+                    "baselines": pair.baselines,
+                }
+                for pair in rollout.pairs
+            ],
+            "unknown": rollout.unknown,
+        }
+    return found
+
+
+def _accounts_of(
+    rollout: Rollout, *, after: str | None
+) -> tuple[list[dict[str, object]], str | None]:
+    """A page of the accounts that something is to be said of, and where the next page begins."""
+    of_note = {account for account, pairs in rollout.missing.items() if pairs}
+    accounts = sorted(of_note | rollout.skipped.keys() | rollout.failed.keys())
+    rows: list[dict[str, object]] = []
+    pairs = 0
+    for account in accounts:
+        if after is not None and account <= after:
+            continue
+        missing = rollout.missing.get(account, ())
+        pairs += len(missing)
+        if rows and (len(rows) >= ACCOUNTS_A_PAGE or pairs > PAIRS_A_PAGE):
+            return rows, str(rows[-1]["account"])
+        rows.append(
+            {
+                "account": account,
+                "name": rollout.names.get(account),
+                "missing": missing,
+                "skipped": rollout.skipped.get(account),
+                "failed": rollout.failed.get(account, ()),
+            }
+        )
+    return rows, None
+
+
+def _baseline_apply(
+    request: BaselineApplyRequest, services: Services, now: datetime
+) -> dict[str, object]:
+    """Lets a plan run. Where it runs already nothing changes: an answer may have been lost."""
+    rollout, accepted = _existing_rollout(request.id, services), _accepted(services)
+    if rollout.state is RolloutState.RUNNING:
+        return {"rollout": _in_numbers(rollout, accepted, now)}
+    if rollout.state is not RolloutState.PLANNED:
+        message = f"rollout {rollout.id} is {rollout.state}: keyward baseline plan makes a new one"
+        if rollout.state is RolloutState.PLANNING:
+            message = f"rollout {rollout.id} is still being planned: try again in a minute"
+        raise RequestError(message)
+    if (why := _outdated(rollout, accepted, now)) is not None:
+        message = f"rollout {rollout.id}: {why}: keyward baseline plan makes a new one"
+        raise RequestError(message)
+    if request.total not in {None, rollout.total}:
+        message = f"rollout {rollout.id} is about {rollout.total} assignments by now: look again"
+        raise RequestError(message)
+    mode = in_force(accepted, rules.every()).mode(MISSING, now)
+    if mode is not Mode.ENFORCE:
+        message = f"rule {MISSING} is in mode {mode}: nothing is assigned until it enforces"
+        raise RequestError(message)
+    rollouts.apply(rollout.id, by=request.by, services=services, now=now)
+    return {"rollout": _in_numbers(_existing_rollout(rollout.id, services), accepted, now)}
+
+
+def _outdated(rollout: Rollout, accepted: Accepted, now: datetime) -> str | None:
+    """Why a plan must not be carried out any more; None where it may."""
+    if now - rollout.created_at > PLAN_LASTS:
+        return f"the plan is older than {PLAN_LASTS / timedelta(hours=1):.0f} hours"
+    if rollout.settings_version != accepted.version:
+        return "settings changed since it was planned"
+    return None
+
+
+def _baseline_stop(
+    request: BaselineStopRequest, services: Services, now: datetime
+) -> dict[str, object]:
+    rollout = _existing_rollout(request.id, services)
+    if rollout.state.over:
+        message = f"rollout {rollout.id} is {rollout.state}: there is nothing to stop"
+        raise RequestError(message)
+    by = f"{request.by}: {request.reason}"
+    rollouts.stop(rollout.id, by=by, services=services, now=now)
+    stopped = _existing_rollout(rollout.id, services)
+    return {"rollout": _in_numbers(stopped, _accepted(services), now)}
+
+
+def _existing_rollout(id_: str, services: Services) -> Rollout:
+    rollout = services.ledger.rollout(id_)
+    if rollout is None:
+        message = f"no rollout {id_}: keyward baseline rollouts shows those that there are"
+        raise RequestError(message)
+    return rollout
+
+
+def _in_numbers(rollout: Rollout, accepted: Accepted, now: datetime) -> dict[str, object]:
+    """What of a rollout always fits into an answer; what it says of each account is paged."""
+    left = None if rollout.state.over else rollouts.remaining(rollout, now)
+    waits = rollout.state is RolloutState.PLANNED
+    return {
+        **rollout.model_dump(
+            mode="json",
+            include={
+                "id",
+                "state",
+                "scope",
+                "automatic",
+                "by",
+                "reason",
+                "created_at",
+                "started_at",
+                "ended_at",
+                "assigned",
+                "total",
+                "outcome",
+            },
+        ),
+        "found": len(rollout.places),
+        "selected": len(rollout.wanted),
+        "lacking": sum(bool(pairs) for pairs in rollout.missing.values()),
+        "under_way": len(rollout.asked),
+        "failed": sum(map(len, rollout.failed.values())),
+        "skipped": len(rollout.skipped),
+        "unknown": len(rollout.unknown),
+        "remaining_seconds": None if left is None else round(left.total_seconds()),
+        "outdated": _outdated(rollout, accepted, now) if waits else None,
+    }
+
+
+def _baseline_account(
+    request: BaselineAccountRequest, services: Services, now: datetime
+) -> dict[str, object]:
+    finding = _finding_of_access(request.account, services)
+    return {
+        **_access_of(request.account, services, now),
+        "finding": finding.model_dump(mode="json") if finding else None,
+        "rollouts": _rollouts_with(request.account, services),
+    }
+
+
+def _finding_of_access(account: str, services: Services) -> FindingRecord | None:
+    unique_id = str(AccountAccess(account=account).unique_id)
+    key = finding_key(rule=MISSING, account=account, unique_id=unique_id, code="missing")
+    return services.ledger.finding(key)
+
+
+def _access_of(account: str, services: Services, now: datetime) -> dict[str, object]:
+    """What an account's baselines want and what it has; `unread` says why that can't be told."""
+    found: dict[str, object] = {
+        "account": account,
+        "name": None,
+        "state": None,
+        "baselines": (),
+        "wanted": [],
+        "unknown": (),
+        "unread": None,
+    }
+    try:
+        described = services.organization.account(account)
+        if described is None:
+            return found | {"unread": "the organization has no such account"}
+        found |= {"name": described.name, "state": described.state}
+        if described.state != SELECTED:
+            return found
+        read = access.described(
+            AccountAccess(account=account, name=described.name, state=described.state),
+            reach=services.reach(account, now),
+            ledger=services.ledger,
+        )
+    except GatewayError as error:
+        logger.warning("account not read", account=account, reason=str(error))
+        return found | {"unread": str(error)}
+    lacks = {it.key for it in read.missing or ()}
+    return found | {
+        "baselines": read.baselines,
+        "wanted": [_wish(it, has=it.key not in lacks) for it in read.wanted or ()],
+        "unknown": read.unknown,
+    }
+
+
+def _wish(wanted: Access, *, has: bool) -> dict[str, object]:
+    return {
+        "group": wanted.group_name or wanted.group_id,
+        "permission_set": wanted.permission_set_name or wanted.permission_set_arn,
+        "baselines": wanted.baselines,
+        "has": has,
+    }
+
+
+def _rollouts_with(account: str, services: Services) -> list[dict[str, object]]:
+    """The rollouts that are still to bring the account something."""
+    return [
+        {"id": rollout.id, "state": rollout.state.value, "lacking": len(pairs)}
+        for rollout in services.ledger.rollouts()
+        if not rollout.state.over and (pairs := rollout.missing.get(account))
+    ]
+
+
+def _status_of(account: str, services: Services, now: datetime) -> dict[str, object]:
+    """One account in short: its baselines' access, findings to look at, and what is held."""
+    has_baselines = bool(_accepted(services).baselines)
+    request = BaselineAccountRequest(act="baseline-account", by="status", account=account)
+    records = (
+        record
+        for state in OF_NOTE
+        for record in _all_in(state, services)
+        if record.account == account
+    )
+    page = list(islice(records, FINDINGS_OF_ACCOUNT + 1))
+    return {
+        "account": account,
+        "access": _baseline_account(request, services, now) if has_baselines else None,
+        "findings": [
+            {
+                "key": record.key,
+                "severity": record.severity.value,
+                "state": record.state.value,
+                "rule": record.rule,
+                "subject": record.subject,
+                "waits_for": record.pending.stage if record.pending else None,
+            }
+            for record in page[:FINDINGS_OF_ACCOUNT]
+        ],
+        "more_findings": len(page) > FINDINGS_OF_ACCOUNT,
+        "contained": [
+            {
+                "user": held.action.target.user_name,
+                "unique_id": held.unique_id,
+                "action": held.action.name,
+                "finding": held.finding,
+                "since": held.contained_at.isoformat(),
+            }
+            for held in services.ledger.contained(account, now=now)
+            if isinstance(held.action, IamAction)
+        ],
+    }
+
+
 _PROGRESS = TypeAdapter(bootstrapping.Progress)
 _LISTED = TypeAdapter(bootstrapping.Listed)
 
@@ -432,10 +814,16 @@ ACTS: dict[str, tuple[type[Request], Callable[..., dict[str, object]]]] = {
     "exempt": (ExemptRequest, _exempt),
     "pause": (PauseRequest, _pause),
     "resume": (ResumeRequest, _resume),
-    "status": (Request, _status),
+    "status": (StatusRequest, _status),
     "test-alert": (Request, _test_alert),
     "uninstall-plan": (Request, _uninstall_plan),
     "bootstrap": (BootstrapRequest, _bootstrap),
     "permission-sets": (PermissionSetsRequest, _permission_sets),
+    "baseline-plan": (BaselinePlanRequest, _baseline_plan),
+    "baseline-rollouts": (BaselineRolloutsRequest, _baseline_rollouts),
+    "baseline-rollout": (BaselineRolloutRequest, _baseline_rollout),
+    "baseline-apply": (BaselineApplyRequest, _baseline_apply),
+    "baseline-stop": (BaselineStopRequest, _baseline_stop),
+    "baseline-account": (BaselineAccountRequest, _baseline_account),
 }
 """What can be asked for: the request's model, and what answers it."""
