@@ -19,9 +19,6 @@ NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 MAX_NAME_LENGTH = 64
 
-CHANGED = "BaselineChanged"
-"""Why settings_guard has accounts looked at: a baseline is new or other than it was."""
-
 UNIT_ID = re.compile(r"ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32}", re.ASCII)
 """Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Parent.html"""
 
@@ -198,7 +195,7 @@ class Baseline(Setting):
                 both = sorted(set(spared.ids) & set(selector.ids)) if by_id_alone else []
                 if both or spared.covers(selector):
                     what = f"account {both[0]}" if both else "all"
-                    message = f"{number} spares {what} that accounts.{place} selects; expected either"
+                    message = f"{number} spares {what} that accounts.{place} selects"
                     raise ValueError(message)
         return exclude
 

@@ -7,6 +7,8 @@ enforced:
 - what is gone falls back to its default, which reports only; a permission set that is gone leaves
   the catalogue;
 - a permission set is one thing, however many parameters it spans: it is accepted as a whole;
+- baselines that contradict each other, or a rule that enforces, are refused: of two baselines the
+  one that is in force already stays;
 - `existing: "enforce"` is refused until a plan of whom it hits has been shown and confirmed;
 - an exemption ends by itself. Writing an end in the past ends an exemption that was in force;
   a new exemption that has ended already is refused, since it would never have held.
@@ -14,21 +16,26 @@ enforced:
 
 import difflib
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from keyward.baselines import GROUP_ID, MAX_NAME_LENGTH, Baseline, baselines_of
+from keyward.baselines import NAME as BASELINE_NAME
 from keyward.catalogue import NAME, CatalogueEntry, entries_of
 from keyward.errors import SettingsError
 from keyward.exemptions import Exemption
 from keyward.livedeny import MARK
+from keyward.model import PolicyDocument
 from keyward.rule import AnyRule
 from keyward.settings import PREFIX, Accepted, GlobalSettings, Mode, read_json, validated
 
 SETTINGS = f"{PREFIX}/settings"
 RULES = f"{PREFIX}/rules/"
 EXEMPTIONS = f"{PREFIX}/exemptions/"
+BASELINES = f"{PREFIX}/baseline/"
 PERMISSION_SETS = f"{PREFIX}/permission-sets/"
 INLINE_POLICY = "/inline-policy/"
 """Between a permission set's name and the number of a part of its inline policy."""
@@ -42,6 +49,17 @@ PART_NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 
 BEING_WRITTEN = timedelta(minutes=2)
 """What spans parameters takes several calls to write: for so long, more of them may be to come."""
+
+RESTRICTED = "idc-admin-assignment-restricted"
+"""The rule that would take away again what a baseline gives where settings reserve accounts."""
+
+ADMINISTRATOR = "AdministratorAccess"
+"""Everything on everything.
+
+Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AdministratorAccess.html
+"""
+
+_EVERYTHING = '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
 
 NO_PLAN_YET = (
     'field existing: "enforce" is refused until a plan of whom it hits has been shown and '
@@ -92,6 +110,7 @@ class _Tree:
     rules: dict[str, dict[str, object]] = field(default_factory=dict)
     exemptions: dict[str, dict[str, object]] = field(default_factory=dict)
     permission_sets: dict[str, dict[str, object]] = field(default_factory=dict)
+    baselines: dict[str, dict[str, object]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
 
 
@@ -141,7 +160,7 @@ def compiled(
     tree = _Tree()
     refused = []
     for name, parameter in sorted(parameters.items()):
-        if name.startswith(PERMISSION_SETS):
+        if name.startswith((PERMISSION_SETS, BASELINES)):
             continue
         try:
             _accept(parameter, tree, known=known, before=before, now=now)
@@ -155,6 +174,12 @@ def compiled(
         policy_exists=policy_exists,
         now=now,
     )
+    # After the rules and the catalogue, which say of a baseline whether it can be.
+    refused += _accept_baselines(
+        {name: it for name, it in parameters.items() if name.startswith(BASELINES)},
+        tree,
+        before=before,
+    )
     accepted = before.model_copy(
         update={
             "settings": tree.settings,
@@ -163,7 +188,20 @@ def compiled(
                 name: value for name, value in tree.exemptions.items() if _holds(value, now)
             },
             "permission_sets": tree.permission_sets,
-            "unchecked": _unchecked(tree, before, now),
+            "unchecked": _changed(
+                tree.permission_sets,
+                before.permission_sets,
+                pending=before.unchecked,
+                since=_since(before, now),
+            ),
+            "baselines": tree.baselines,
+            # Those that went are not among them: what only they wanted, the sweep finds.
+            "unrolled": _changed(
+                tree.baselines,
+                before.baselines,
+                pending=before.unrolled,
+                since=_since(before, now),
+            ),
             "enforcing_since": {
                 rule: before.enforcing_since.get(rule, now) for rule in _enforcing(tree)
             },
@@ -183,19 +221,34 @@ def exemption_id(name: str) -> str | None:
     return found if valid and found != name else None
 
 
-def _unchecked(tree: _Tree, before: Accepted, now: datetime) -> dict[str, datetime]:
-    """The permission sets that are to be compared with what is, and since when they are so.
+def baseline_name(name: str) -> str | None:
+    """The baseline in the name of its parameter, None where the name is no such name."""
+    found = name.removeprefix(BASELINES)
+    valid = len(found) <= MAX_NAME_LENGTH and BASELINE_NAME.fullmatch(found)
+    return found if valid and found != name else None
 
-    Where nothing was in force yet nobody changed one: what is was so before any rule enforced.
+
+def _since(before: Accepted, now: datetime) -> datetime:
+    """Since when what is new is so.
+
+    Where nothing was in force yet nobody changed it: what is was so before any rule enforced.
     """
-    found = {}
-    since = now if before.version else now - timedelta(seconds=1)
-    for name, entry in tree.permission_sets.items():
-        if entry != before.permission_sets.get(name):
-            found[name] = since
-        elif name in before.unchecked:
-            found[name] = before.unchecked[name]
-    return found
+    return now if before.version else now - timedelta(seconds=1)
+
+
+def _changed(
+    values: Mapping[str, object],
+    former: Mapping[str, object],
+    *,
+    pending: Mapping[str, datetime],
+    since: datetime,
+) -> dict[str, datetime]:
+    """What is new or other than before, and what is still pending; since when each is so."""
+    return {
+        name: since if value != former.get(name) else pending[name]
+        for name, value in values.items()
+        if value != former.get(name) or name in pending
+    }
 
 
 def digest_of(text: str) -> str:
@@ -251,8 +304,8 @@ def _accept(
     else:
         raise _refusal(
             title,
-            f"nothing reads it; expected {SETTINGS}, {RULES}<rule id>, {EXEMPTIONS}<id> or "
-            f"{PERMISSION_SETS}<name>",
+            f"nothing reads it; expected {SETTINGS}, {RULES}<rule id>, {EXEMPTIONS}<id>, "
+            f"{PERMISSION_SETS}<name> or {BASELINES}<name>",
         )
     tree.seen[name] = parameter.version
 
@@ -283,6 +336,9 @@ def _keep(name: str, tree: _Tree, *, before: Accepted) -> None:
     exemption = name.removeprefix(EXEMPTIONS)
     if exemption != name and exemption in before.exemptions:
         tree.exemptions[exemption] = before.exemptions[exemption]
+    baseline = name.removeprefix(BASELINES)
+    if baseline != name and baseline in before.baselines:
+        tree.baselines[baseline] = before.baselines[baseline]
     if name in before.parameters:
         tree.seen[name] = before.parameters[name]
 
@@ -451,6 +507,166 @@ def _keep_set(one: _PermissionSet, tree: _Tree, *, before: Accepted) -> None:
         for name, version in before.parameters.items()
         if name == one.entry.name or name.startswith(one.entry.name + INLINE_POLICY)
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Baseline:
+    """A baseline that is valid by itself; `value` are its JSON values, as they are accepted."""
+
+    parameter: Parameter
+    value: dict[str, object]
+    settings: Baseline
+
+
+def _accept_baselines(
+    parameters: Mapping[str, Parameter], tree: _Tree, *, before: Accepted
+) -> list[Refusal]:
+    """Puts the baselines that are valid into the tree, keeps those that were; the refusals.
+
+    Of two that contradict each other none is taken, unless one is in force already, just as it
+    stands: that one stays.
+    """
+    valid: dict[str, _Baseline] = {}
+    problems: dict[str, str] = {}
+    for name, parameter in sorted(parameters.items()):
+        try:
+            valid[name] = _baseline(parameter, tree)
+        except SettingsError as error:
+            problems[name] = str(error)
+    # What is refused leaves its former value in force, which others may contradict in turn.
+    while contradicting := dict(_contradicting(valid, parameters, before)):
+        problems |= contradicting
+        valid = {name: one for name, one in valid.items() if name not in contradicting}
+    for name, one in valid.items():
+        tree.baselines[name.removeprefix(BASELINES)] = one.value
+        tree.seen[name] = one.parameter.version
+    for name in problems:
+        _keep(name, tree, before=before)
+    return [
+        Refusal(parameter=name, version=parameters[name].version, text=problems[name])
+        for name in sorted(problems)
+    ]
+
+
+def _baseline(parameter: Parameter, tree: _Tree) -> _Baseline:
+    """The baseline of a parameter. Raises SettingsError where it can't be one, whatever others say.
+
+    Whether groups, permission sets and OUs exist is not asked here.
+    """
+    title = _title(parameter)
+    if baseline_name(parameter.name) is None:
+        raise _refusal(
+            title,
+            f"expected a name of lower-case letters, digits and single hyphens, at most "
+            f"{MAX_NAME_LENGTH} characters, after {BASELINES}",
+        )
+    value = read_json(title, parameter.value)
+    found = validated(title, Baseline, value)
+    names = {name.casefold(): name for name in tree.permission_sets}
+    for number, it in enumerate(found.assignments):
+        meant = names.get(it.permission_set.casefold())
+        if meant is not None and meant != it.permission_set:
+            raise _refusal(
+                title,
+                f"field assignments.{number}.permission_set: {it.permission_set} is {meant} but "
+                f"for upper and lower case; expected {meant}, as the catalogue has it",
+            )
+    if (taken := _taken_away(found, tree)) is not None:
+        raise _refusal(title, taken)
+    return _Baseline(parameter=parameter, value=value, settings=found)
+
+
+def _contradicting(
+    valid: Mapping[str, _Baseline], parameters: Mapping[str, Parameter], before: Accepted
+) -> Iterator[tuple[str, str]]:
+    """The new or changed baselines that contradict another one, by parameter name, and why.
+
+    That is: both have the very same `accounts` and `exclude`, in whatever order, and one says that
+    other access is stale there, the other that it isn't. Selectors that merely overlap, or call an
+    OU by id here and by path there, are not compared.
+    """
+    kept = {
+        BASELINES + name: baseline
+        for name, baseline in baselines_of(before.baselines).items()
+        if BASELINES + name in parameters
+    }
+    in_force = kept | {name: one.settings for name, one in valid.items()}
+    for name, one in valid.items():
+        if one.settings == kept.get(name):
+            continue
+        for other, baseline in sorted(in_force.items()):
+            if (
+                other != name
+                and baseline.selectors == one.settings.selectors
+                and baseline.exclusive != one.settings.exclusive
+            ):
+                here, there = ("true", "false") if one.settings.exclusive else ("false", "true")
+                problem = (
+                    f"field exclusive: is {here} here and {there} in {other}, for the very same "
+                    "accounts; expected the same in both"
+                )
+                yield name, f"{_title(one.parameter)}: {problem}"
+                break
+
+
+def _taken_away(baseline: Baseline, tree: _Tree) -> str | None:
+    """What of it a rule that enforces would take away again, in words; None: nothing is known of.
+
+    Seen is what RESTRICTED, in mode enforce, reserves by account or OU, where `accounts` names just
+    that id; a group by its id, which the rule doesn't allow; a permission set by its name, of which
+    the catalogue shows that it counts. Names of groups, paths of OUs, and OUs above those that are
+    named are not looked up here, and neither is what AWS managed policies other than
+    AdministratorAccess say.
+    """
+    if tree.rules.get(RESTRICTED, {}).get("mode") != Mode.ENFORCE:
+        return None
+    from keyward.rules import idc_admin_assignment_restricted as rule  # noqa: PLC0415 - no guard's
+
+    try:
+        settings = validated(RESTRICTED, rule.Settings, tree.rules[RESTRICTED])
+    except SettingsError:  # accepted by another version of the code: in this one it only reports
+        return None
+    reserved = {*settings.accounts, *settings.organizational_units}
+    named = [
+        (number, where)
+        for number, it in enumerate(baseline.accounts)
+        for where in (*it.ids, it.unit)
+        if where in reserved
+    ]
+    if not named:
+        return None
+    for number, it in enumerate(baseline.assignments):
+        if not GROUP_ID.fullmatch(it.group) or it.group in settings.allowed_principals:
+            continue
+        if _reaches(it.permission_set, settings.reach, tree):
+            place, where = named[0]
+            return (
+                f"field assignments.{number}: gives {it.permission_set} to group {it.group} in "
+                f"{where} (accounts.{place}), where {RULES}{RESTRICTED} takes it away again; "
+                "expected the group among its allowed_principals, or a smaller permission set"
+            )
+    return None
+
+
+def _reaches(permission_set: str, reach: str, tree: _Tree) -> bool:
+    """Whether the catalogue shows that a permission set reaches so far, with no boundary to it."""
+    from keyward.policy import Reach, analyse  # noqa: PLC0415 - guards don't need it here
+
+    entries = {
+        name: value for name, value in tree.permission_sets.items() if name == permission_set
+    }
+    for entry in entries_of(entries).values():
+        documents = [
+            PolicyDocument(name=ADMINISTRATOR, text=_EVERYTHING)
+            for arn in entry.managed_policies
+            if _path(arn) == ADMINISTRATOR
+        ]
+        if entry.inline_policy is not None:
+            text = json.dumps(entry.inline_policy)
+            documents.append(PolicyDocument(name="inline policy", text=text))
+        grants = analyse(documents).grants if entry.boundary is None else ()
+        return any(grant.reach.rank >= Reach(reach).rank for grant in grants)
+    return False
 
 
 def _enforcing(tree: _Tree) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from keyward.compiling import PERMISSION_SETS, Compilation, Refusal, compiled, of_aws
 from keyward.errors import GatewayError
 from keyward.events import check_message
+from keyward.facts.accounts import BASELINE_CHANGED
 from keyward.facts.identity_center import CATALOGUE_CHANGED
 from keyward.findings import Notice, Severity
 from keyward.model import PolicyDocument
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from keyward.services import Services
 
 CHECK_SECONDS = SETTINGS_SECONDS + 5
-"""A changed permission set is looked at after so long: by then every guard has the new settings."""
+"""What changed is looked at after so long: by then every guard has the new settings."""
 
 
 def settle(
@@ -40,9 +41,9 @@ def settle(
 
     With the services of settings_guard as `hub`, IAM is asked about policies that this version
     doesn't know, IAM Access Analyzer for its opinion where settings allow it, and
-    identity_center_guard is told which permission sets changed: after that they are in force, and
-    again by the next call should this one not get so far. Without, all that is left to
-    settings_guard.
+    identity_center_guard is told which permission sets changed, account_baseline which baselines
+    are new or changed: after that they are in force, and again by the next call should this one not
+    get so far. Without, all that is left to settings_guard.
 
     Raises GatewayError where AWS or somebody faster was in the way; nothing is lost then, since
     the next call compiles the whole tree again. Where only IAM didn't answer, all else was done.
@@ -96,11 +97,11 @@ class _Policies:
 
 
 def _have_checked(accepted: Accepted, ledger: "Ledger", hub: "Services") -> None:
-    """Has every permission set that changed compared with what is, and remembers that.
+    """Has every permission set and baseline that changed compared with what is; remembers that.
 
-    A crash in between has them compared twice, which changes nothing.
+    A crash in between has all of them compared twice, which changes nothing.
     """
-    if not accepted.unchecked:
+    if not accepted.unchecked and not accepted.unrolled:
         return
     for name, since in accepted.unchecked.items():
         hub.center_queue.send(
@@ -114,9 +115,26 @@ def _have_checked(accepted: Accepted, ledger: "Ledger", hub: "Services") -> None
             ),
             delay_seconds=CHECK_SECONDS,
         )
-    logger.info("catalogue changed", permission_sets=sorted(accepted.unchecked))
-    count("CatalogueChanges", len(accepted.unchecked))
-    ledger.accept(accepted.model_copy(update={"unchecked": {}}), replacing=accepted.version)
+    for name, since in accepted.unrolled.items():
+        hub.baseline_queue.send(
+            check_message(
+                id_=f"baseline-{accepted.version}-{name}",
+                account=hub.environment.hub_account,
+                region=hub.environment.region,
+                time=since,
+                why=BASELINE_CHANGED,
+                parameters={"baseline": name},
+            ),
+            delay_seconds=CHECK_SECONDS,
+        )
+    if accepted.unchecked:
+        logger.info("catalogue changed", permission_sets=sorted(accepted.unchecked))
+        count("CatalogueChanges", len(accepted.unchecked))
+    if accepted.unrolled:
+        logger.info("baselines changed", baselines=sorted(accepted.unrolled))
+        count("BaselineChanges", len(accepted.unrolled))
+    told = accepted.model_copy(update={"unchecked": {}, "unrolled": {}})
+    ledger.accept(told, replacing=accepted.version)
 
 
 def _have_doubted(accepted: Accepted, ledger: "Ledger", hub: "Services", now: datetime) -> None:
