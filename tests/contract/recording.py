@@ -13,6 +13,7 @@ from moto.iam.models import iam_backends
 
 from local.sso_admin import center_of
 from tests.contract.authorizing import Asked
+from tests.contract.templates import ROOT
 from tests.flow.world import HUB, REGION, World, _account_of
 
 ORGANIZATION = "o-exampleorgid"
@@ -44,6 +45,15 @@ OF_TRANSACTION = {
     "Delete": "dynamodb:DeleteItem",
     "Put": "dynamodb:PutItem",
     "Update": "dynamodb:UpdateItem",
+}
+
+# Reading calls of Organizations, and which parameter says what they are about.
+OF_ORGANIZATION = {
+    "DescribeAccount": "AccountId",
+    "ListAccountsForParent": "ParentId",
+    "ListOrganizationalUnitsForParent": "ParentId",
+    "ListParents": "ChildId",
+    "ListTagsForResource": "ResourceId",
 }
 
 
@@ -99,7 +109,7 @@ def asked_for(
             return [_of_iam(operation, params, account, world)]
         case "dynamodb", "TransactWriteItems":
             return [
-                Asked(OF_TRANSACTION[kind], f"arn:aws:dynamodb:{here}:table/{body['TableName']}")
+                _of_transaction(kind, body, here)
                 for item in params["TransactItems"]
                 for kind, body in item.items()
             ]
@@ -109,10 +119,10 @@ def asked_for(
         case "dynamodb", "GetItem" | "Query":
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             return [Asked(action, f"arn:aws:dynamodb:{here}:table/{params['TableName']}{index}")]
-        case "organizations", "DescribeAccount" | "ListParents":
-            child = params.get("AccountId") or params["ChildId"]
-            kind = "ou" if child.startswith("ou-") else "account"
-            return [Asked(action, f"arn:aws:organizations::{HUB}:{kind}/{ORGANIZATION}/{child}")]
+        case "organizations", "ListRoots":
+            return [Asked(action, "*")]
+        case "organizations", _ if operation in OF_ORGANIZATION:
+            return [Asked(action, _in_organization(params[OF_ORGANIZATION[operation]]))]
         case "sso-admin", _:
             return [*_of_identity_center(operation, params), *_replayed(operation, params)]
         case "identitystore", _:
@@ -150,6 +160,28 @@ def asked_for(
             return []
     message = f"unknown: {action}"
     raise ValueError(message)
+
+
+def _of_transaction(kind: str, body: dict[str, Any], here: str) -> Asked:
+    """Return what is asked for one part of a transaction: about the table, and about the key.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+    """
+    key = body.get("Key") or body["Item"]
+    context = {"dynamodb:LeadingKeys": (key["pk"]["S"],)}
+    table = f"arn:aws:dynamodb:{here}:table/{body['TableName']}"
+    return Asked(OF_TRANSACTION[kind], table, context)
+
+
+def _in_organization(id_: str) -> str:
+    """Return the ARN of an account, OU or root; the root is the one that the template was told.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
+    """
+    if id_.startswith("r-"):
+        return f"arn:aws:organizations::{HUB}:root/{ORGANIZATION}/{ROOT}"
+    kind = "ou" if id_.startswith("ou-") else "account"
+    return f"arn:aws:organizations::{HUB}:{kind}/{ORGANIZATION}/{id_}"
 
 
 def _of_identity_center(operation: str, params: dict[str, Any]) -> list[Asked]:

@@ -198,6 +198,8 @@ class Deployment:
                 return not self.value(operand)
             case {"Fn::And": operands}:
                 return all(self.value(operand) for operand in operands)
+            case {"Fn::Or": operands}:
+                return any(self.value(operand) for operand in operands)
             case {"Condition": str(name)} if len(node) == 1:
                 return self.holds(name)
             case {"Fn::Join": [separator, parts]}:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from keyward.gateways.sqs import LONGEST_DELAY_SECONDS
 from keyward.services import Environment
+from tests.contract.authorizing import Asked
+from tests.contract.authorizing import allowed as is_allowed
 from tests.contract.templates import (
     HUB_ACCOUNT,
     MEMBER_ACCOUNT,
@@ -34,6 +37,10 @@ HUB_ELSEWHERE = hub(region="eu-central-1")
 HUB_WITH_SCP = hub(EnableProtectionScp="true")
 HUB_WITH_DELEGATE = hub(DelegatedAdministrator=MEMBER_ACCOUNT)
 HUB_ELSEWHERE_WITH_DELEGATE = hub(region="eu-central-1", DelegatedAdministrator=MEMBER_ACCOUNT)
+HUB_FAR_FROM_CONTROL_TOWER = hub(ControlTowerRegion="eu-west-1")
+EVERYTHING_ELSEWHERE = hub(
+    region="eu-central-1", DelegatedAdministrator=MEMBER_ACCOUNT, ControlTowerRegion="eu-west-1"
+)
 LOCAL = hub(Local="true")
 MEMBER = member()
 THE_DELEGATE = member(region="eu-central-1", delegated=MEMBER_ACCOUNT)
@@ -43,6 +50,8 @@ STACKS = [
     HUB_ELSEWHERE,
     HUB_WITH_SCP,
     HUB_ELSEWHERE_WITH_DELEGATE,
+    HUB_FAR_FROM_CONTROL_TOWER,
+    EVERYTHING_ELSEWHERE,
     LOCAL,
     MEMBER,
     THE_DELEGATE,
@@ -50,7 +59,14 @@ STACKS = [
 
 DENY_ALL = "arn:aws:iam::aws:policy/AWSDenyAll"
 MEMBER_ROLE = "arn:aws:iam::*:role/keyward/keyward-member"
-FUNCTIONS = ["IamGuard", "IdentityCenterGuard", "SettingsGuard", "Notifier", "Operator"]
+FUNCTIONS = [
+    "IamGuard",
+    "IdentityCenterGuard",
+    "AccountBaseline",
+    "SettingsGuard",
+    "Notifier",
+    "Operator",
+]
 IAM_GUARD_RULES = [
     "keyward-iam-grants",
     "keyward-iam-users",
@@ -69,8 +85,26 @@ IDENTITY_CENTER_GUARD_RULES = [
     "keyward-instances",
     "keyward-delegation",
 ]
-GUARD_RULES = IAM_GUARD_RULES + IDENTITY_CENTER_GUARD_RULES
+ACCOUNT_BASELINE_RULES = [
+    "keyward-account-lifecycle",
+    "keyward-accounts",
+    "keyward-removed-assignments",
+]
+GUARD_RULES = IAM_GUARD_RULES + IDENTITY_CENTER_GUARD_RULES + ACCOUNT_BASELINE_RULES
+TELLING_OF_FAILURES = {"keyward-account-lifecycle"}
 IDENTITY_CENTER_QUEUE = "keyward-identity-center-guard"
+BASELINE_QUEUE = "keyward-account-baseline"
+SENDING = {
+    IDENTITY_CENTER_QUEUE: (
+        "KEYWARD_IDENTITY_CENTER_QUEUE_URL",
+        {"IdentityCenterGuard", "Operator", "SettingsGuard"},
+    ),
+    BASELINE_QUEUE: (
+        "KEYWARD_BASELINE_QUEUE_URL",
+        {"AccountBaseline", "Operator", "SettingsGuard"},
+    ),
+}
+"""Queue -> the variable that names it, and the functions that send to it."""
 
 # What may stand beside "*": AWS knows no resource for it, or doesn't document which.
 # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
@@ -81,6 +115,7 @@ WITHOUT_RESOURCE = {
     "iam:ListPolicies": "takes no resource",
     "iam:ListRoles": "takes no resource",
     "cloudtrail:LookupEvents": "takes no resource",
+    "organizations:ListRoots": "takes no resource",
     "sso:ListInstances": "takes no resource",
     "cloudformation:GetTemplateSummary": "takes no resource",
     "cloudformation:ValidateTemplate": "takes no resource",
@@ -252,7 +287,7 @@ OF_IDENTITY_CENTER = {
 }
 
 
-@pytest.mark.parametrize("function", ["IdentityCenterGuard", "Operator"])
+@pytest.mark.parametrize("function", ["IdentityCenterGuard", "AccountBaseline", "Operator"])
 def test_access_to_the_management_account_is_changed_only_where_keyward_may_act_there(
     function: str,
 ) -> None:
@@ -288,6 +323,37 @@ def test_who_changes_access_may_do_so_by_identity_center_and_not_make_anybody_in
     }
 
 
+def test_who_gives_accounts_access_changes_no_permission_set_but_to_deny_sessions() -> None:
+    changes = {
+        action
+        for stack in (HUB, HUB_THAT_ACTS_HERE)
+        for one in allowed(stack, "AccountBaselineRole")
+        for action in one["Action"]
+        if action.startswith(("sso:", "identitystore:", "organizations:"))
+        and not action.partition(":")[2].startswith(("Describe", "Get", "List", "Is"))
+    }
+    assert changes == {
+        "sso:CreateAccountAssignment",
+        "sso:DeleteAccountAssignment",
+        "sso:DeleteInlinePolicyFromPermissionSet",
+        "sso:ProvisionPermissionSet",
+        "sso:PutInlinePolicyToPermissionSet",
+    }
+
+
+def test_accounts_are_read_in_this_organization_alone() -> None:
+    ours = f"arn:aws:organizations::{HUB_ACCOUNT}:"
+    known = {f"{ours}account/{ORGANIZATION}/*", f"{ours}ou/{ORGANIZATION}/*"}
+    known.add(f"{ours}root/{ORGANIZATION}/{ROOT}")
+    for function in FUNCTIONS:
+        for one in allowed(HUB, f"{function}Role"):
+            asked = {action for action in one["Action"] if action.startswith("organizations:")}
+            if asked - {"organizations:ListRoots"}:
+                assert set(one["Resource"]) <= known
+                verbs = {action.partition(":")[2] for action in one["Action"]}
+                assert all(verb.startswith(("Describe", "List")) for verb in verbs)
+
+
 def test_a_key_of_the_customers_is_used_by_way_of_identity_center_alone() -> None:
     key = f"arn:aws:kms:us-east-1:{HUB_ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
     encrypted = hub(IdentityCenterKeyArn=key)
@@ -295,7 +361,7 @@ def test_a_key_of_the_customers_is_used_by_way_of_identity_center_alone() -> Non
         before = allowing(HUB, f"{function}Role", "kms:Decrypt")
         after = allowing(encrypted, f"{function}Role", "kms:Decrypt")
         more = [one for one in after if one not in before]
-        reads = function in {"IdentityCenterGuard", "Operator"}
+        reads = function in {"IdentityCenterGuard", "AccountBaseline", "Operator"}
         assert [one["Resource"] for one in more] == ([[key]] if reads else [])
         for one in more:
             services = ["identitystore.us-east-1.amazonaws.com", "sso.us-east-1.amazonaws.com"]
@@ -320,10 +386,26 @@ def test_policies_of_a_role_fit_iams_limit() -> None:
             assert sum(len("".join(json.dumps(one).split())) for one in documents) <= 10_240, name
 
 
-def test_no_function_scans_the_ledger_or_deletes_from_it() -> None:
+def test_no_function_scans_the_ledger() -> None:
     for function in FUNCTIONS:
-        for action in ("dynamodb:Scan", "dynamodb:DeleteItem", "dynamodb:DeleteTable"):
+        for action in ("dynamodb:Scan", "dynamodb:DeleteTable"):
             assert not allowing(HUB, f"{function}Role", action)
+
+
+def test_of_the_ledger_only_what_names_stand_for_is_deleted() -> None:
+    deleting = {
+        function: one
+        for function in FUNCTIONS
+        for one in allowing(HUB, f"{function}Role", "dynamodb:DeleteItem")
+    }
+    assert set(deleting) == {"AccountBaseline"}
+    one = deleting["AccountBaseline"]
+    table = "dynamodb:DeleteItem", f"arn:aws:dynamodb:us-east-1:{HUB_ACCOUNT}:table/keyward-ledger"
+    kept = {"finding#1-2-3", "rollouts", "settings", "subject#111122223333", "xid#group"}
+    for key in kept | {"id#group", "id#permission-set", "id#unit"}:
+        asked = Asked(*table, {"dynamodb:LeadingKeys": (key,)})
+        assert is_allowed([one], asked) is (key not in kept), key
+    assert not is_allowed([one], Asked(*table))
 
 
 def test_only_the_operator_writes_parameters_and_only_exemptions() -> None:
@@ -456,6 +538,7 @@ def test_a_member_has_no_customer_key_and_nothing_else_that_costs_by_the_month()
     [
         ("IamGuardQueuePolicy", IAM_GUARD_RULES),
         ("IdentityCenterGuardQueuePolicy", IDENTITY_CENTER_GUARD_RULES),
+        ("AccountBaselineQueuePolicy", ACCOUNT_BASELINE_RULES),
         ("SettingsGuardQueuePolicy", ["keyward-settings", "keyward-settings-every-5-minutes"]),
     ],
 )
@@ -470,30 +553,32 @@ def test_only_the_rules_that_feed_a_queue_may_send_to_it(policy: str, feeding: l
     assert allow["Resource"].endswith(HUB.properties(queue)["QueueName"])
 
 
-def test_the_guard_comes_back_to_what_it_began_and_two_others_have_it_look() -> None:
-    queue = f"arn:aws:sqs:us-east-1:{HUB_ACCOUNT}:{IDENTITY_CENTER_QUEUE}"
+@pytest.mark.parametrize("name", SENDING)
+def test_a_guard_comes_back_to_what_it_began_and_two_others_have_it_look(name: str) -> None:
+    variable, expected = SENDING[name]
+    queue = f"arn:aws:sqs:us-east-1:{HUB_ACCOUNT}:{name}"
     senders = {
         function
         for function in FUNCTIONS
         for statement in allowing(HUB, f"{function}Role", "sqs:SendMessage")
         if statement["Resource"] == [queue]
     }
-    assert senders == {"IdentityCenterGuard", "Operator", "SettingsGuard"}
+    assert senders == expected
     told = {
-        function: variables["KEYWARD_IDENTITY_CENTER_QUEUE_URL"].rpartition("/")[2]
+        function: variables[variable].rpartition("/")[2]
         for function in FUNCTIONS
         for variables in [HUB.properties(function)["Environment"]["Variables"]]
-        if "KEYWARD_IDENTITY_CENTER_QUEUE_URL" in variables
+        if variable in variables
     }
-    assert told == dict.fromkeys(senders, IDENTITY_CENTER_QUEUE)
+    assert told == dict.fromkeys(senders, name)
 
 
-def test_a_function_sends_to_no_queue_but_that_one_and_its_own_dead_letters() -> None:
+def test_a_function_sends_to_no_queue_but_those_and_its_own_dead_letters() -> None:
     for function in FUNCTIONS:
         own = f"{HUB.properties(function)['FunctionName']}-dead-letters"
         for statement in allowing(HUB, f"{function}Role", "sqs:SendMessage"):
             (queue,) = statement["Resource"]
-            assert queue.rpartition(":")[2] in {IDENTITY_CENTER_QUEUE, own}
+            assert queue.rpartition(":")[2] in {*SENDING, own}
 
 
 def test_dead_letters_of_rules_come_from_rules_of_keyward_only() -> None:
@@ -509,6 +594,7 @@ def test_dead_letters_of_rules_come_from_rules_of_keyward_only() -> None:
     [
         "IamGuardQueuePolicy",
         "IdentityCenterGuardQueuePolicy",
+        "AccountBaselineQueuePolicy",
         "SettingsGuardQueuePolicy",
         "RuleDeadLettersPolicy",
         "AlertsPolicy",
@@ -569,7 +655,7 @@ def test_messages_stay_hidden_for_six_times_the_functions_timeout() -> None:
         if queue := queues.get(source["EventSourceArn"].split(":")[-1]):
             assert queue["VisibilityTimeout"] >= 6 * timeouts[source["FunctionName"]]
             checked += 1
-    assert checked == 3
+    assert checked == 4
 
 
 def dead_letter_queues(stack: Stack) -> set[str]:
@@ -608,7 +694,7 @@ def test_one_dead_letter_alarms() -> None:
     }
     ends = dead_letter_queues(HUB)
     assert ends == {name for name in queues if name.endswith("-dead-letters")} == set(alarmed)
-    assert len(ends) == 6
+    assert len(ends) == 7
     for alarm in alarmed.values():
         assert alarm["Threshold"] == 1
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
@@ -645,11 +731,12 @@ def test_queues_bound_the_concurrency_of_their_functions() -> None:
             assert 2 <= source["ScalingConfig"]["MaximumConcurrency"] <= 5
 
 
-def test_an_event_of_identity_center_has_the_functions_time_alone() -> None:
+@pytest.mark.parametrize("function", [IDENTITY_CENTER_QUEUE, BASELINE_QUEUE])
+def test_what_takes_calls_of_identity_center_has_the_functions_time_alone(function: str) -> None:
     (source,) = (
         one
         for one in HUB.of_type("AWS::Lambda::EventSourceMapping").values()
-        if one["FunctionName"] == IDENTITY_CENTER_QUEUE
+        if one["FunctionName"] == function
     )
     assert source["BatchSize"] == 1
     assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
@@ -692,11 +779,16 @@ def test_errors_and_throttles_of_every_function_alarm(function: str) -> None:
 
 def test_waiting_events_alarm() -> None:
     waiting = {
-        alarm["Dimensions"][0]["Value"]
+        alarm["Dimensions"][0]["Value"]: alarm["Threshold"]
         for alarm in HUB.of_type("AWS::CloudWatch::Alarm").values()
         if alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
     }
-    assert waiting == {"keyward-iam-guard", IDENTITY_CENTER_QUEUE, "keyward-settings-guard"}
+    assert waiting == {
+        "keyward-iam-guard": 900,
+        IDENTITY_CENTER_QUEUE: 900,
+        BASELINE_QUEUE: 2 * LONGEST_DELAY_SECONDS,
+        "keyward-settings-guard": 900,
+    }
 
 
 def test_every_alarm_is_told_and_has_no_dimension_but_a_name() -> None:
@@ -773,7 +865,7 @@ def test_functions_are_told_names_and_no_secret(function: str) -> None:
         "POWERTOOLS_SERVICE_NAME",
     }
     some = {
-        "KEYWARD_IDENTITY_CENTER_QUEUE_URL": {"IdentityCenterGuard", "Operator", "SettingsGuard"},
+        **dict(SENDING.values()),
         "KEYWARD_TOPIC_ARN": {"Notifier", "Operator"},
     }
     assert told == everywhere | {name for name, functions in some.items() if function in functions}
@@ -826,6 +918,7 @@ def all_patterns() -> list[tuple[str, Resource]]:
         for place, stack in (
             ("hub", HUB_WITH_DELEGATE),
             ("elsewhere", HUB_ELSEWHERE),
+            ("far-from-control-tower", HUB_FAR_FROM_CONTROL_TOWER),
             ("member", MEMBER),
             ("delegate", THE_DELEGATE),
         )
@@ -857,8 +950,9 @@ def test_every_alternative_of_a_pattern_names_the_service(name: str, pattern: Re
 
 @pytest.mark.parametrize("rule", GUARD_RULES)
 def test_the_guards_rules_take_no_failed_call(rule: str) -> None:
-    pattern = HUB.patterns("keyward")[rule]
-    assert pattern["detail"]["errorCode"] == [{"exists": False}]
+    for one in branches(HUB.patterns("keyward")[rule]):
+        expected = None if rule in TELLING_OF_FAILURES else [{"exists": False}]
+        assert one["detail"].get("errorCode") == expected
 
 
 def test_the_guard_hears_of_no_other_group() -> None:
@@ -962,6 +1056,122 @@ def test_who_is_delegated_reaches_the_hub_wherever_it_is(name: str) -> None:
     assert [matches(pattern, one) for one in (event, other)] == [True, False]
 
 
+FINISHED = [
+    record("controltower", name) | {"detail-type": "AWS Service Event via CloudTrail"}
+    for name in (
+        "CreateManagedAccount",
+        "EnableBaseline",
+        "RegisterOrganizationalUnit",
+        "ResetEnabledBaseline",
+        "UpdateEnabledBaseline",
+        "UpdateManagedAccount",
+    )
+]
+
+
+def name_of(event: Resource) -> str:
+    return str(event["detail"]["eventName"])
+
+
+@pytest.mark.parametrize("event", FINISHED, ids=name_of)
+def test_what_control_tower_has_finished_or_failed_at_reaches_the_hub_wherever_it_is(
+    event: Resource,
+) -> None:
+    for stack in (HUB, HUB_ELSEWHERE, member(account=HUB_ACCOUNT, region="eu-west-1")):
+        assert reaches_bus(stack, event)
+    failed = event | {"detail": event["detail"] | {"errorCode": "FAILED"}}
+    pattern = HUB.patterns("keyward")["keyward-account-lifecycle"]
+    assert matches(pattern, event)
+    assert matches(pattern, failed)
+
+
+@pytest.mark.parametrize("event", FINISHED, ids=name_of)
+def test_what_control_tower_is_only_asked_for_is_no_event_of_an_account(event: Resource) -> None:
+    asked = event | {"detail-type": "AWS API Call via CloudTrail"}
+    assert not reaches_bus(HUB, asked)
+    for name in ACCOUNT_BASELINE_RULES:
+        assert not matches(HUB.patterns("keyward")[name], asked)
+
+
+@pytest.mark.parametrize("event", FINISHED, ids=name_of)
+def test_another_account_tells_nothing_in_control_towers_name(event: Resource) -> None:
+    theirs = event | {"account": MEMBER_ACCOUNT}
+    for name in ACCOUNT_BASELINE_RULES:
+        assert not matches(HUB.patterns("keyward")[name], theirs)
+
+
+@pytest.mark.parametrize(
+    ("home", "tower", "hubs_rule", "regions"),
+    [
+        ("us-east-1", "", True, set()),
+        ("us-east-1", "us-east-1", True, set()),
+        ("us-east-1", "eu-west-1", False, {"eu-west-1"}),
+        ("eu-central-1", "", True, {"us-east-1"}),
+        ("eu-central-1", "eu-central-1", True, {"us-east-1"}),
+        ("eu-central-1", "us-east-1", False, {"us-east-1"}),
+        ("eu-central-1", "eu-west-1", False, {"us-east-1", "eu-west-1"}),
+    ],
+)
+def test_control_towers_home_is_served_once_and_no_region_twice(
+    home: str, tower: str, *, hubs_rule: bool, regions: set[str]
+) -> None:
+    stack = hub(region=home, ControlTowerRegion=tower)
+    served = [
+        region
+        for one in stack.of_type("AWS::CloudFormation::StackSet").values()
+        if one["PermissionModel"] == "SELF_MANAGED"
+        for group in one["StackInstancesGroup"]
+        for region in group["Regions"]
+    ]
+    assert sorted(served) == sorted(regions)
+    assert ("keyward-forward-control-tower" in stack.patterns("default")) is hubs_rule
+    assert hubs_rule or tower in served
+    assert ("StackSetExecutionRole" in stack.resources) is bool(regions)
+    if regions:
+        allowed_in = {
+            resource.split(":")[3]
+            for action in ("cloudformation:CreateStack", "events:PutRule")
+            for one in allowing(stack, "StackSetExecutionRole", action)
+            for resource in one["Resource"]
+        }
+        assert allowed_in == regions
+
+
+ABOUT_ACCOUNTS = [
+    record("organizations", "AcceptHandshake"),
+    record("organizations", "AccountJoinedOrganization"),
+    record("organizations", "CreateAccountResult"),
+    record("organizations", "MoveAccount"),
+    record("organizations", "TagResource", resourceId=MEMBER_ACCOUNT),
+    record("organizations", "UntagResource", resourceId=MEMBER_ACCOUNT),
+]
+
+
+@pytest.mark.parametrize("event", ABOUT_ACCOUNTS, ids=name_of)
+def test_accounts_that_come_move_or_are_tagged_reach_the_hub_wherever_it_is(
+    event: Resource,
+) -> None:
+    service = event | {"detail-type": "AWS Service Event via CloudTrail"}
+    for one in (event, service):
+        assert reaches_bus(HUB, one)
+        assert reaches_bus(member(account=HUB_ACCOUNT), one)
+        taken = [
+            name for name in ACCOUNT_BASELINE_RULES if matches(HUB.patterns("keyward")[name], one)
+        ]
+        assert len(taken) == 1
+
+
+def test_an_assignment_that_an_administrator_of_identity_center_takes_away_is_looked_at() -> None:
+    pattern = HUB_WITH_DELEGATE.patterns("keyward")["keyward-removed-assignments"]
+    removed = record("sso", "DeleteAccountAssignment")
+    assert reaches_bus(HUB, removed)
+    assert matches(pattern, removed)
+    assert matches(pattern, removed | {"account": MEMBER_ACCOUNT})
+    assert not matches(pattern, removed | {"account": "999988887777"})
+    failed = removed | {"detail": removed["detail"] | {"errorCode": "AccessDenied"}}
+    assert not matches(pattern, failed)
+
+
 def test_a_bus_as_target_has_a_role() -> None:
     for stack in (HUB, HUB_ELSEWHERE, MEMBER, THE_DELEGATE, member(account=HUB_ACCOUNT)):
         forwarder = f"arn:aws:iam::{stack.account}:role/keyward/keyward-forwarder"
@@ -996,6 +1206,11 @@ SILENCING = [
     record("events", "DisableRule", name="keyward-forward-identity-center"),
     record("lambda", "UpdateFunctionCode20150331v2", functionName="keyward-identity-center-guard"),
     record("sqs", "PurgeQueue", queueUrl=f"{QUEUES}keyward-identity-center-guard"),
+    record("events", "DisableRule", name="keyward-forward-control-tower"),
+    record("events", "DeleteRule", name="keyward-account-lifecycle", eventBusName="keyward"),
+    record("lambda", "UpdateFunctionCode20150331v2", functionName="keyward-account-baseline"),
+    record("sqs", "PurgeQueue", queueUrl=f"{QUEUES}keyward-account-baseline"),
+    record("cloudformation", "DeleteStackSet", stackSetName="keyward-hub-control-tower"),
     record("cloudformation", "DeleteStackSet", stackSetName="keyward-delegated-administrator"),
     record("events", "DeleteRule", name="keyward-iam-users", eventBusName="keyward"),
     record("events", "PutRule", name="keyward-iam-users", state="DISABLED"),
@@ -1164,8 +1379,8 @@ def test_a_stackset_for_the_delegated_administrator_is_made_only_where_it_is_nee
 
 
 def test_one_failing_account_never_fails_a_deployment() -> None:
-    stack_sets = HUB_ELSEWHERE_WITH_DELEGATE.of_type("AWS::CloudFormation::StackSet")
-    assert len(stack_sets) == 3
+    stack_sets = EVERYTHING_ELSEWHERE.of_type("AWS::CloudFormation::StackSet")
+    assert len(stack_sets) == 4
     for one in stack_sets.values():
         assert one["OperationPreferences"] == {
             "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
@@ -1176,24 +1391,39 @@ def test_one_failing_account_never_fails_a_deployment() -> None:
 
 
 def test_stacksets_give_the_member_template_all_its_parameters() -> None:
-    for one in HUB_ELSEWHERE_WITH_DELEGATE.of_type("AWS::CloudFormation::StackSet").values():
+    for one in EVERYTHING_ELSEWHERE.of_type("AWS::CloudFormation::StackSet").values():
         given = {each["ParameterKey"]: each["ParameterValue"] for each in one["Parameters"]}
         assert given == THE_DELEGATE.parameters
 
 
-def test_the_self_managed_stackset_brings_roles_that_can_do_nothing_else() -> None:
-    one = HUB_ELSEWHERE.properties("HubInUsEast1")
+@pytest.mark.parametrize(
+    ("stack", "stack_set"),
+    [
+        (HUB_ELSEWHERE, "HubInUsEast1"),
+        (HUB_FAR_FROM_CONTROL_TOWER, "HubInControlTowerRegion"),
+        (EVERYTHING_ELSEWHERE, "HubInUsEast1"),
+        (EVERYTHING_ELSEWHERE, "HubInControlTowerRegion"),
+    ],
+    ids=["us-east-1", "control-tower", "both-us-east-1", "both-control-tower"],
+)
+def test_a_self_managed_stackset_brings_roles_that_can_do_nothing_else(
+    stack: Stack, stack_set: str
+) -> None:
+    one = stack.properties(stack_set)
     assert one["PermissionModel"] == "SELF_MANAGED"
-    administration = HUB_ELSEWHERE.properties("StackSetAdministrationRole")
-    execution = HUB_ELSEWHERE.properties("StackSetExecutionRole")
+    assert {
+        target["DeploymentTargets"]["Accounts"][0] for target in one["StackInstancesGroup"]
+    } == {HUB_ACCOUNT}
+    administration = stack.properties("StackSetAdministrationRole")
+    execution = stack.properties("StackSetExecutionRole")
     assert one["AdministrationRoleARN"].endswith(f"/{administration['RoleName']}")
     assert one["ExecutionRoleName"] == execution["RoleName"]
-    (statement,) = allowed(HUB_ELSEWHERE, "StackSetAdministrationRole")
+    (statement,) = allowed(stack, "StackSetAdministrationRole")
     arn = f"arn:aws:iam::{HUB_ACCOUNT}:role/{execution['RoleName']}"
     assert (statement["Action"], statement["Resource"]) == (["sts:AssumeRole"], [arn])
     (trust,) = execution["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"AWS": one["AdministrationRoleARN"]}
-    (passed,) = allowing(HUB_ELSEWHERE, "StackSetExecutionRole", "iam:PassRole")
+    (passed,) = allowing(stack, "StackSetExecutionRole", "iam:PassRole")
     assert passed["Resource"] == [f"arn:aws:iam::{HUB_ACCOUNT}:role/keyward/keyward-forwarder"]
     assert passed["Condition"] == {"StringEquals": {"iam:PassedToService": "events.amazonaws.com"}}
 
@@ -1235,7 +1465,7 @@ def test_what_no_emulator_takes_is_left_out_locally() -> None:
         "Members",
         "ProtectionScp",
     }
-    elsewhere = hub(region="eu-central-1", Local="true")
+    elsewhere = hub(region="eu-central-1", Local="true", ControlTowerRegion="eu-west-1")
     assert not elsewhere.of_type("AWS::CloudFormation::StackSet")
 
 
