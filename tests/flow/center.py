@@ -45,6 +45,7 @@ class Center:
     instance: str
     store: str
     delays: list[int] = field(default_factory=list)
+    baseline_delays: list[int] = field(default_factory=list)
 
     # What people do
 
@@ -249,8 +250,10 @@ def _without_delays(center: Center, monkeypatch: Any) -> None:
     inner = vars(boto3.client("sqs", region_name=REGION).__class__.__mro__[1])["_make_api_call"]
 
     def undelayed(client: Any, operation: str, params: dict[str, Any]) -> Any:
-        if operation == "SendMessage" and CENTER_QUEUE in params["QueueUrl"]:
-            center.delays.append(params.get("DelaySeconds", 0))
+        if operation == "SendMessage":
+            is_center = CENTER_QUEUE in params["QueueUrl"]
+            delays = center.delays if is_center else center.baseline_delays
+            delays.append(params.get("DelaySeconds", 0))
             params = {**params, "DelaySeconds": 0}
         return inner(client, operation, params)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.flow.accounts import Accounts, the_accounts
 from tests.flow.center import Center, a_center
 from tests.flow.world import World, a_world
 
@@ -20,4 +21,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 def center(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Center]:
     """Identity Center in that organization, with a catalogue of one permission set."""
     with a_center(world, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def accounts(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
+    """Accounts of the organization, and account_baseline."""
+    with the_accounts(world, monkeypatch) as made:
         yield made

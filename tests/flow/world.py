@@ -32,6 +32,7 @@ from local.cloudtrail import envelope, shaped
 HUB = "123456789012"
 REGION = "us-east-1"
 CENTER_QUEUE = "keyward-identity-center-guard"
+BASELINE_QUEUE = "keyward-account-baseline"
 UNCOUNTED = {"AssumeRole", "GetCallerIdentity", "DescribeAccount"}
 """Paid once for an account and credential lifetime, not for an event."""
 
@@ -147,6 +148,7 @@ class World:
                 function="keyward-iam-guard",
                 topic_arn=f"arn:aws:sns:{REGION}:{HUB}:keyward-alerts",
                 center_queue_url=f"https://sqs.{REGION}.amazonaws.com/{HUB}/{CENTER_QUEUE}",
+                baseline_queue_url=f"https://sqs.{REGION}.amazonaws.com/{HUB}/{BASELINE_QUEUE}",
             ),
             sleep=lambda _seconds: None,
         )
@@ -326,7 +328,8 @@ def a_world(monkeypatch: Any) -> Iterator[World]:
             _prepare(account)
         create_ledger()
         boto3.client("sns", region_name=REGION).create_topic(Name="keyward-alerts")
-        boto3.client("sqs", region_name=REGION).create_queue(QueueName=CENTER_QUEUE)
+        for queue in (CENTER_QUEUE, BASELINE_QUEUE):
+            boto3.client("sqs", region_name=REGION).create_queue(QueueName=queue)
         now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=5)
         world = World(member=members[0], other_member=members[1], now=now)
         for account in (HUB, *members):

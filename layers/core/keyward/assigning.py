@@ -6,7 +6,7 @@ it is read back with one call for each permission set.
 Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_CreateAccountAssignment.html
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from keyward.actions import AssignAccess, AssignmentTarget, Done, Pending, Request, RequestKind
@@ -38,7 +38,7 @@ def give(
     is_first = state.looks == 0 and not state.requests
     if not is_first and not under_way and (not to_ask or not state.asked):
         to_ask = _lacking(targets, center)
-        state = _with_reasons(to_ask, state, center)
+        state = _with_reasons(to_ask, targets, state, center=center, ledger=ledger)
         to_ask = [about for about in to_ask if about not in state.refused]
         if not to_ask:
             return _all_given(action, state)
@@ -104,15 +104,26 @@ def _lacking(targets: Mapping[str, AssignmentTarget], center: IdentityCenterGate
 
 
 def _with_reasons(
-    lacking: Container[str], state: Pending, center: IdentityCenterGateway
+    lacking: Iterable[str],
+    targets: Mapping[str, AssignmentTarget],
+    state: Pending,
+    *,
+    center: IdentityCenterGateway,
+    ledger: Ledger,
 ) -> Pending:
     """The state with AWS's word on what it began and did not finish."""
-    waits = state.waits
+    waits, refused, lacking = state.waits, dict(state.refused), set(lacking)
     for request in state.requests:
-        if request.about in lacking:
-            status = center.status(request.kind, request.id)
-            waits = status.reason or (waits if status.state != "FAILED" else "AWS gives no reason")
-    return state.model_copy(update={"waits": waits})
+        if request.about not in lacking:
+            continue
+        status = center.status(request.kind, request.id)
+        if status.state != "FAILED":
+            continue
+        if gone := _what_is_gone(targets[request.about], center, ledger):
+            refused[request.about] = gone
+        else:
+            waits = status.reason or "AWS gives no reason"
+    return state.model_copy(update={"waits": waits, "refused": refused})
 
 
 def _what_is_gone(target: AssignmentTarget, center: IdentityCenterGateway, ledger: Ledger) -> str:

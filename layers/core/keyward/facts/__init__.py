@@ -69,14 +69,14 @@ def look_again(hint: Hint, account: AccountAccess, *, after_seconds: int) -> str
         account=hint.account,
         region=hint.region,
         time=over,
-        why=access.GRACE_OVER,
+        why=accounts.GRACE_OVER,
         parameters={"account": account.account},
     )
 
 
 def too_early(hint: Hint, now: datetime) -> int:
     """For how many seconds Keyward's word to itself must wait; 0 where it needn't."""
-    if hint.event_source != KEYWARD or hint.event_name != access.GRACE_OVER:
+    if hint.event_source != KEYWARD or hint.event_name != accounts.GRACE_OVER:
         return 0
     return max(math.ceil((hint.time - now).total_seconds()), 0)
 

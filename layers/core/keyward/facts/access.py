@@ -48,9 +48,6 @@ NOT_YET = "PENDING_ACTIVATION"
 Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html
 """
 
-GRACE_OVER = "GraceOver"
-"""Why Keyward looks at an account whose first days are over."""
-
 PATIENCE = timedelta(minutes=30)
 """So long an account may take to get its access before somebody hears that it hasn't."""
 
