@@ -195,8 +195,9 @@ class Accounts:
         return [record for record in self.world.findings() if rule in {record.rule, *record.also}]
 
     def missing(self) -> FindingRecord:
-        """The one finding about missing access."""
-        (found,) = self.found(MISSING)
+        """The one finding about missing access of the member."""
+        found, *others = (it for it in self.found(MISSING) if it.account == self.world.member)
+        assert others == []
         return found
 
     def acted(self) -> bool:
