@@ -26,28 +26,36 @@ SAMPLED_HOME = "eu-central-1"
 SAMPLES = [(rule.id, name) for rule in rules.every() for name in sample_names(rule.id)]
 FAILED = [name for _, name in SAMPLES if "/failed-" in name]
 SUCCESSFUL = [(rule, name) for rule, name in SAMPLES if name not in FAILED]
+CONTROL_TOWER = "controltower.amazonaws.com"
 OUR_GROUP, OUR_ROLE = "Keyward-QUARANTINE", "KEYWARD-member"
-
-
-@cache
-def the_hub(home: str, delegated: str = "") -> Stack:
-    return hub(region=home, DelegatedAdministrator=delegated)
-
-
-@cache
-def stack_at(account: str, region: str, home: str, delegated: str) -> Stack:
-    """What is deployed where an event arises."""
-    if (account, region) == (HUB, home):
-        return the_hub(home, delegated)
-    assert account in {HUB, MEMBER, OTHER_MEMBER}
-    assert region == IAM_REGION or account == delegated, "StackSets deploy there alone"
-    return member(account=account, region=region, hub_region=home, delegated=delegated)
 
 
 def sample(name: str) -> Resource:
     found = a_sample(name)
     assert isinstance(found, dict)
     return found
+
+
+OF_CONTROL_TOWER = [
+    name for _, name in SUCCESSFUL if sample(name)["detail"]["eventSource"] == CONTROL_TOWER
+]
+
+
+@cache
+def the_hub(home: str, delegated: str = "", tower: str = "") -> Stack:
+    return hub(region=home, DelegatedAdministrator=delegated, ControlTowerRegion=tower)
+
+
+@cache
+def stack_at(account: str, region: str, home: str, delegated: str, tower: str) -> Stack:
+    """What is deployed where an event arises."""
+    if (account, region) == (HUB, home):
+        return the_hub(home, delegated, tower)
+    assert account in {HUB, MEMBER, OTHER_MEMBER}
+    assert region == IAM_REGION or account == delegated or (account, region) == (HUB, tower), (
+        "StackSets deploy there alone"
+    )
+    return member(account=account, region=region, hub_region=home, delegated=delegated)
 
 
 def feeding(stack: Stack, queue: str) -> dict[str, Resource]:
@@ -73,18 +81,21 @@ def function_of(guard: str) -> str:
     return f"keyward-{guard.replace('_', '-')}"
 
 
-def delivered(event: Resource, home: str) -> Counter[str]:
+def delivered(event: Resource, home: str, tower: str = "") -> Counter[str]:
     """How often each function gets the event, by the rules of the hub that lives at `home`.
 
-    Whoever acts in the hub's region from another account administers Identity Center there.
+    Whoever acts in the hub's region from another account administers Identity Center there. Control
+    Tower is at home there, too, but for a `tower` elsewhere.
     """
     delegated = ""
     if event["region"] == SAMPLED_HOME:
         delegated = event["account"] if event["account"] != HUB else ""
         event = {**event, "region": home}
-    if not reaches_bus(stack_at(event["account"], event["region"], home, delegated), event):
+    if tower and event["detail"]["eventSource"] == CONTROL_TOWER:
+        event = {**event, "region": tower}
+    if not reaches_bus(stack_at(event["account"], event["region"], home, delegated, tower), event):
         return Counter()
-    stack = the_hub(home, delegated)
+    stack = the_hub(home, delegated, tower)
     return Counter(
         function
         for function, queue in queues(stack).items()
@@ -108,6 +119,15 @@ def test_successful_call_is_delivered_once_to_the_guard_that_runs_its_rule(
     rule: str, name: str, home: str
 ) -> None:
     assert delivered(sample(name), home) == {function_of(rules.guard_of(rule)): 1}
+
+
+@pytest.mark.parametrize("home", HOMES)
+@pytest.mark.parametrize("tower", [IAM_REGION, "eu-west-1"])
+@pytest.mark.parametrize("name", OF_CONTROL_TOWER)
+def test_control_towers_word_is_delivered_once_from_whatever_region_is_its_home(
+    name: str, tower: str, home: str
+) -> None:
+    assert delivered(sample(name), home, tower) == {"keyward-account-baseline": 1}
 
 
 @pytest.mark.parametrize("home", HOMES)
