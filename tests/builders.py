@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from keyward import events, facts
+from keyward.baselines import baselines_of
 from keyward.catalogue import catalogue_of
 from keyward.findings import Finding, Reason
 from keyward.model import (
+    Access,
     AccessKey,
+    AccountAccess,
     AccountAssignment,
     AccountId,
+    AccountLifecycle,
     Actor,
     Catalogue,
     ConsolePassword,
     Contained,
     CredentialKind,
+    Expectation,
     Hint,
     IamUser,
     IdentityCenterChange,
@@ -71,6 +76,15 @@ SAMPLE_RULES: dict[str, dict[str, object]] = {
     "idc-local-identity-created": {"external_idp": True},
 }
 """The settings that samples are judged by, of rules that find nothing by their defaults."""
+SAMPLE_BASELINES: dict[str, dict[str, object]] = {
+    "everybody": {
+        "accounts": [{"everything": True}],
+        "exclude": [{"tags": {"stage": "sandbox"}}],
+        "assignments": [{"group": "Developers", "permission_set": "Developer"}],
+    },
+}
+"""The baselines that samples are judged by, as their parameters have them."""
+BASELINES = baselines_of(SAMPLE_BASELINES)
 SAMPLES = Path(__file__).parent.parent / "events"
 IDENTITY_CENTER_PATH = (
     "aws-reserved/sso.amazonaws.com/eu-central-1/"
@@ -271,6 +285,35 @@ def an_assignment(
     )
 
 
+def an_access(group: str = "Developers", permission_set: str = "Developer") -> Access:
+    """Access that the baseline `everybody` wants."""
+    return Access(
+        group_id=GROUP_ID,
+        permission_set_arn=SET_ARN,
+        group_name=group,
+        permission_set_name=permission_set,
+        baselines=("everybody",),
+    )
+
+
+def an_account(account: AccountId = MEMBER, **others: Any) -> AccountAccess:
+    """The access of an account; not read, unless `wanted` and `missing` are given."""
+    return AccountAccess(account=account, **({"since": NOW} | others))
+
+
+def an_expectation(**others: Any) -> Expectation:
+    """What baselines say of an assignment: nothing of it holds, unless given."""
+    return Expectation(**others)
+
+
+def a_lifecycle(
+    state: str = "FAILED", *, change: str = "CreateManagedAccount", **others: Any
+) -> AccountLifecycle:
+    """How the making of an account ended."""
+    known: dict[str, Any] = {"account": MEMBER, "name": MEMBER, "since": NOW}
+    return AccountLifecycle(change=change, state=state, **(known | others))
+
+
 def a_center_change(
     part: Part, change: str = "", *, account: AccountId = HUB, name: str = "it", **values: str
 ) -> IdentityCenterChange:
@@ -285,12 +328,14 @@ def settings_in_force(
     rules: Mapping[str, dict[str, object]] | None = None,
     exemptions: Mapping[str, dict[str, object]] | None = None,
     permission_sets: Mapping[str, dict[str, object]] | None = None,
+    baselines: Mapping[str, dict[str, object]] | None = None,
 ) -> InForce:
     """The defaults in force, but for what is given as JSON values."""
     accepted = Accepted(
         rules=dict(rules or {}),
         exemptions=dict(exemptions or {}),
         permission_sets=dict(permission_sets or {}),
+        baselines=dict(baselines or {}),
     )
     return in_force(accepted, every())
 
@@ -335,11 +380,13 @@ def a_sample(path: str) -> object:
 
 
 def findings_of(raw: object, rules: Iterable[AnyRule] | None = None) -> list[Finding]:
-    """What the rules find in an event alone, by the settings and the catalogue for samples."""
+    """What the rules find in an event alone, by settings, catalogue and baselines for samples."""
     hint = events.parse(raw)
     chosen = every() if rules is None else rules
-    settings = settings_in_force(rules=SAMPLE_RULES, permission_sets=CATALOGUE_ENTRIES)
-    claimed = facts.claimed(hint, settings.catalogue)
+    settings = settings_in_force(
+        rules=SAMPLE_RULES, permission_sets=CATALOGUE_ENTRIES, baselines=SAMPLE_BASELINES
+    )
+    claimed = facts.claimed(hint, settings.catalogue, settings.baselines)
     return judge(chosen, claimed, hint=hint, settings=settings)
 
 
