@@ -82,7 +82,7 @@ class Selector(Setting):
         default=True, description="With unit: accounts of the units below it, too."
     )
     tags: dict[TagKey, TagValue] = Field(
-        default_factory=dict,
+        default={},
         max_length=10,
         description="The account has all of these tags, with these values; * is any value.",
     )
