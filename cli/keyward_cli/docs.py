@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from keyward.baselines import Baseline
 from keyward.catalogue import CatalogueEntry
 from keyward.exemptions import Exemption
 from keyward.rule import AnyRule
@@ -40,6 +41,7 @@ LIMITS = {
     "maxLength": "at most {} long",
     "minItems": "at least {}",
     "maxItems": "at most {}",
+    "maxProperties": "at most {}",
     "pattern": "`{}`",
 }
 
@@ -65,6 +67,7 @@ names that aren't listed here are refused. The folder `settings/` is a commented
 | `/keyward/rules/<rule id>` | `rules/<rule id>.json` | mode, severity and own settings of a rule |
 | `/keyward/exemptions/<id>` | `exemptions/<id>.json` | who is exempt from which rules, until when |
 | `/keyward/permission-sets/<name>` | `permission-sets/<name>.json` | a permission set, as wanted |
+| `/keyward/baseline/<name>` | `baseline/<name>.json` | which groups hold which sets where |
 
 ```
 keyward settings validate settings    # offline; names file, field and what was expected
@@ -78,7 +81,8 @@ What is valid is in force within a minute. What isn't:
 - A parameter with anything wrong in it is refused as a whole and told, with its name, version,
   field and what was expected. The value that was accepted before it stays in force; where there was
   none, the default, which only reports.
-- A parameter that is deleted falls back to its default; a permission set leaves the catalogue.
+- A parameter that is deleted falls back to its default; a permission set leaves the catalogue. A
+  baseline gives nothing any more; what it gave stays where it is.
 - An unknown rule id, in a name or in an exemption, and a name that nothing reads are refused.
 - A rule begins to enforce when its `mode` and the `ceiling` both are `enforce`. What came to be
   before that moment is reported, never acted on. A pause doesn't move that moment; leaving
@@ -92,6 +96,26 @@ What is valid is in force within a minute. What isn't:
   inline policy spans parameters: [catalogue.md](catalogue.md).
 - A permission set is refused, too, where it names a managed policy that AWS doesn't have, and where
   its name is another's but for upper and lower case.
+
+Baselines add up: an account has the access of all that select it. The name of one is made like an
+exemption's id. Beyond what its fields say, one is refused
+
+- where a selector selects nothing: no field is given, or `exclude` surely spares all of it;
+- where it gives the same permission set to the same group twice, or an account id stands in
+  `accounts` and, alone, in `exclude`;
+- where a permission set is called as one of the catalogue but for upper and lower case. One that
+  the catalogue doesn't have may be in Identity Center alone. Groups, permission sets and OUs are
+  looked up later: one that isn't there is told by its name, and holds up nothing else;
+- where another baseline has the very same `accounts` and `exclude`, in whatever order, and only one
+  of the two is `exclusive`. The one that is in force already stays; where both are new, neither is
+  taken. Selectors that overlap, or that call an OU by id here and by path there, may differ;
+- where `idc-admin-assignment-restricted` is in mode `enforce` and would take away again what it
+  gives: `accounts` names an account or OU by the id that the rule reserves; the group goes by its
+  id and isn't in `allowed_principals`; and the permission set, by name, is one of the catalogue
+  without a boundary that reaches that far by `AdministratorAccess` and its inline policy. More is
+  not detected: not a group that goes by its name, an OU that goes by its path or is above one that
+  is reserved, or what other managed policies grant. If the rule is what changes, the baseline is
+  told of and stays in force.
 """
 
 
@@ -107,6 +131,7 @@ def pages() -> dict[Path, str]:
         "settings": GlobalSettings,
         "exemption": Exemption,
         "permission-set": CatalogueEntry,
+        "baseline": Baseline,
         **{f"rule-{rule.id}": rule.settings for rule in rules},
     }
     return {
@@ -179,6 +204,7 @@ def _settings_page(rules: tuple[AnyRule, ...]) -> str:
         ("/keyward/rules/&lt;rule id&gt;", RuleSettings),
         ("/keyward/exemptions/&lt;id&gt;", Exemption),
         ("/keyward/permission-sets/&lt;name&gt;", CatalogueEntry),
+        ("/keyward/baseline/&lt;name&gt;", Baseline),
     ):
         lines += [f"## {title}", "", *_table(model), ""]
         for part in _parts(model):
@@ -219,11 +245,13 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _parts(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """The models within a model, in the order of its fields."""
+    """The models within a model, each once, in the order of its fields."""
+    found: dict[type[BaseModel], None] = {}
     for field in model.model_fields.values():
         for part in (field.annotation, *get_args(field.annotation)):
             if isinstance(part, type) and issubclass(part, BaseModel):
-                yield part
+                found[part] = None
+    yield from found
 
 
 def _expected(field: dict[str, Any], parts: dict[str, Any]) -> str:

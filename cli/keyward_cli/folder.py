@@ -1,8 +1,9 @@
 """A folder of settings beside Parameter Store: what it holds, and where the two differ.
 
-settings.json, rules/<rule id>.json, exemptions/<id>.json and permission-sets/<name>.json stand for
-/keyward/settings, /keyward/rules/<rule id>, /keyward/exemptions/<id> and
-/keyward/permission-sets/<name>. Other files are no settings.
+settings.json, rules/<rule id>.json, exemptions/<id>.json, permission-sets/<name>.json and
+baseline/<name>.json stand for /keyward/settings, /keyward/rules/<rule id>,
+/keyward/exemptions/<id>, /keyward/permission-sets/<name> and /keyward/baseline/<name>. Other files
+are no settings.
 """
 
 import json
@@ -18,6 +19,7 @@ from keyward.compiling import (
     RULES,
     SETTINGS,
     Parameter,
+    baseline_name,
     compiled,
     exemption_id,
     of_aws,
@@ -155,6 +157,7 @@ def has_file(name: str) -> bool:
         name == SETTINGS
         or exemption_id(name) is not None
         or permission_set_name(name) is not None
+        or baseline_name(name) is not None
         or (rule != name and exemption_id(EXEMPTIONS + rule) is not None)
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keyward.compiling import RULES, Parameter, of_aws, permission_set_name
+from keyward.compiling import RULES, Parameter, baseline_name, of_aws, permission_set_name
 from keyward.errors import RequestError, SettingsError
 from keyward.gateways.ssm import ADVANCED_BYTES, STANDARD_BYTES, SsmGateway
 from keyward.settings import PREFIX
@@ -42,7 +42,10 @@ Folder = Annotated[
     Path,
     typer.Argument(
         metavar="DIR",
-        help="settings.json, rules/*.json, exemptions/*.json, permission-sets/*.json.",
+        help=(
+            "settings.json, rules/*.json, exemptions/*.json, permission-sets/*.json, "
+            "baseline/*.json."
+        ),
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -273,11 +276,14 @@ def _show_difference(change: Change) -> None:
 
 def _show_weight(change: Change, most_bytes: int) -> None:
     """What somebody should know before agreeing."""
-    is_set = permission_set_name(change.name) is not None
     if change.folder is None:
-        if is_set:
+        if permission_set_name(change.name) is not None:
             say("  It leaves the catalogue: nothing keeps this permission set any more.", "yellow")
+        if baseline_name(change.name) is not None:
+            say("  No account gets this access any more; what it brought is left there.", "yellow")
         return
+    if baseline_name(change.name) is not None and _is_exclusive(change):
+        say("  It becomes exclusive: other groups' access in these accounts is stale.", "yellow")
     if change.name.startswith(RULES) and _mode(change.folder) == "enforce" != _mode(change.store):
         say("  This rule begins to enforce: it will act on what comes from then on.", "yellow")
     parameters = spread(change.name, change.folder, most_bytes=most_bytes)
@@ -287,8 +293,17 @@ def _show_weight(change: Change, most_bytes: int) -> None:
         say(f"  Over {STANDARD_BYTES} bytes: an advanced parameter, which costs money.", "yellow")
 
 
+def _is_exclusive(change: Change) -> bool:
+    """Whether a baseline is so from now on."""
+    return _field(change.folder, "exclusive") is True is not _field(change.store, "exclusive")
+
+
 def _mode(text: str | None) -> object:
+    return _field(text, "mode")
+
+
+def _field(text: str | None, name: str) -> object:
     if text is None:
         return None
     value = json.loads(text)
-    return value.get("mode") if isinstance(value, dict) else None
+    return value.get(name) if isinstance(value, dict) else None
