@@ -1,7 +1,7 @@
 """Whether the organization is ready for Keyward, and the exact command that deploys it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,12 @@ IDENTITY_CENTER = "sso.amazonaws.com"
 """As Organizations calls it.
 
 Source: https://docs.aws.amazon.com/organizations/latest/userguide/services-that-can-integrate-sso.html
+"""
+
+CONTROL_TOWER = "controltower.amazonaws.com"
+"""As Organizations calls it.
+
+Source: https://docs.aws.amazon.com/organizations/latest/userguide/services-that-can-integrate-CTower.html
 """
 
 IAM_REGION = "us-east-1"
@@ -81,31 +87,45 @@ def preflight(caller: Caller) -> Preflight:
         checks.append(Check(name="organization", ok=True, found=organization["Id"]))
     if root is not None:
         checks.append(Check(name="organization root", ok=True, found=root))
-    checks.extend(_checked("trusted access", lambda: _trusted_access(session)))
-    checks.extend(_checked("organization trail", lambda: _trail(session)))
-    instance = None
+    services = _try(checks, "trusted access", lambda: _services(session))
+    if services is not None:
+        checks.append(_trusted_access(services))
+    trails = _try(checks, "organization trail", lambda: _trails(session))
+    if trails is not None:
+        checks.extend(_checked("organization trail", lambda: _trail(session, trails)))
+    instance = tower = None
     if region is None:
         checks.append(NO_REGION)
     else:
         instance = _try(checks, "region", lambda: _instance(session, manager))
         if instance is not None:
             checks.extend(_region(region, instance, manager))
+        if services is not None and CONTROL_TOWER in services:
+            asked = dict.fromkeys((region, *(trails or {}).values()))
+            tower = _try_control_tower(checks, session, tuple(asked))
     if delegates is not None:
         checks.append(_delegated(delegates))
     checks.extend(_checked("region-deny policies", lambda: _region_deny(session)))
     command = None
-    if organization and root and instance is not None and delegates is not None:
-        parameters = {"OrganizationId": organization["Id"], "OrganizationRootId": root}
-        if delegates:
-            parameters["DelegatedAdministrator"] = delegates[0]
-        if instance.key_arn:
-            parameters["IdentityCenterKeyArn"] = instance.key_arn
-        command = (
-            f"sam build && sam deploy --stack-name keyward --region {region} --resolve-s3 "
-            "--capabilities CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --parameter-overrides "
-            + " ".join(f"{name}={value}" for name, value in parameters.items())
+    if organization and root and region and instance is not None and delegates is not None:
+        command = _command(
+            region,
+            OrganizationId=organization["Id"],
+            OrganizationRootId=root,
+            DelegatedAdministrator=delegates[0] if delegates else None,
+            ControlTowerRegion=tower if tower != region else None,
+            IdentityCenterKeyArn=instance.key_arn,
         )
     return Preflight(checks=tuple(checks), command=command)
+
+
+def _command(region: str, **parameters: str | None) -> str:
+    """What deploys the hub into the region; parameters that are None keep their defaults."""
+    return (
+        f"sam build && sam deploy --stack-name keyward --region {region} --resolve-s3 "
+        "--capabilities CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --parameter-overrides "
+        + " ".join(f"{name}={value}" for name, value in parameters.items() if value)
+    )
 
 
 def _try[T](checks: list[Check], name: str, read: Callable[[], T]) -> T | None:
@@ -163,18 +183,22 @@ def _delegated(accounts: list[str]) -> Check:
     )
 
 
-def _trusted_access(session: "Session") -> Iterator[Check]:
+def _services(session: "Session") -> set[str]:
+    """The services that may act in the organization."""
     with translated("ListAWSServiceAccessForOrganization"):
         pages = session.client("organizations").get_paginator(
             "list_aws_service_access_for_organization"
         )
-        services = {
+        return {
             service["ServicePrincipal"]
             for page in pages.paginate()
             for service in page["EnabledServicePrincipals"]
         }
+
+
+def _trusted_access(services: set[str]) -> Check:
     on = STACKSETS in services
-    yield Check(
+    return Check(
         name="trusted access",
         ok=on,
         found=f"for StackSets: {'on' if on else 'off'}",
@@ -182,25 +206,86 @@ def _trusted_access(session: "Session") -> Iterator[Check]:
     )
 
 
-def _trail(session: "Session") -> Iterator[Check]:
-    client = session.client("cloudtrail")
+def _trails(session: "Session") -> dict[tuple[str, str], str]:
+    """The organization's multi-region trails, by name and ARN: the region each was made in."""
     with translated("DescribeTrails"):
-        trails = [
-            trail
-            for trail in client.describe_trails()["trailList"]
+        return {
+            (trail["Name"], trail["TrailARN"]): trail["HomeRegion"]
+            for trail in session.client("cloudtrail").describe_trails()["trailList"]
             if trail.get("IsOrganizationTrail") and trail.get("IsMultiRegionTrail")
-        ]
-    logging = None
-    for trail in trails:
+        }
+
+
+def _trail(session: "Session", trails: Iterable[tuple[str, str]]) -> Iterator[Check]:
+    client = session.client("cloudtrail")
+    logging, number = None, 0
+    for name, arn in trails:
+        number += 1
         with translated("GetTrailStatus"):
-            if client.get_trail_status(Name=trail["TrailARN"])["IsLogging"]:
-                logging = trail["Name"]
+            if client.get_trail_status(Name=arn)["IsLogging"]:
+                logging = name
     yield Check(
         name="organization trail",
         ok=logging is not None,
-        found=f"{logging} is logging" if logging else f"{len(trails)} found, none is logging",
+        found=f"{logging} is logging" if logging else f"{number} found, none is logging",
         remedy="have a multi-region organization trail with logging on: no trail, no events",
     )
+
+
+def _try_control_tower(
+    checks: list[Check], session: "Session", regions: tuple[str, ...]
+) -> str | None:
+    """Control Tower's home region, and a check that says so; None where nobody can tell.
+
+    Asked are the hub's region and those where the organization's trails were made: Control Tower
+    makes its own at home.
+    Source: https://docs.aws.amazon.com/controltower/latest/userguide/configure-kms-keys.html
+    """
+    try:
+        home = _landing_zone(session, regions)
+        found = f"is on, but has no landing zone in {' or '.join(regions)}"
+    except GatewayError as error:
+        home, found = None, one_line(error)
+    if home is not None:
+        found = f"is at home in {home}"
+        if home != regions[0]:
+            found += ", from where a StackSet forwards what it finishes"
+    checks.append(
+        Check(
+            name="Control Tower",
+            ok=None if home is None else True,
+            found=found,
+            remedy=(
+                "find its home region in its console, under landing zone settings; if that is not "
+                f"{regions[0]}, deploy with ControlTowerRegion=<it>"
+            ),
+        )
+    )
+    return home
+
+
+def _landing_zone(session: "Session", regions: Iterable[str]) -> str | None:
+    """The region in the landing zone's ARN; there is one at most. None where no region has it.
+
+    Raises GatewayError where none has it and one of them didn't answer. An old landing zone that
+    has no ARN yet gets one by this call; nothing else changes.
+    Source: https://docs.aws.amazon.com/controltower/latest/APIReference/API_ListLandingZones.html
+    """
+    problem = None
+    for region in regions:
+        try:
+            with translated(f"ListLandingZones in {region}"):
+                client = session.client("controltower", region_name=region)
+                zones = client.list_landing_zones()["landingZones"]
+        except GatewayError as error:
+            problem = problem or error
+            continue
+        for zone in zones:
+            arn: str = zone["arn"]
+            return arn.split(":")[3]
+    if problem is not None:
+        raise problem
+    return None
 
 
 NO_REGION = Check(name="region", ok=False, found="none is set", remedy="set AWS_REGION or --region")

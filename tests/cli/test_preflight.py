@@ -12,6 +12,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.cli.conftest import Cli
 
 MANAGEMENT = "111122223333"
@@ -21,6 +23,7 @@ TRAIL = {
     "TrailARN": "arn:aws:cloudtrail:us-east-1:111122223333:trail/organization",
     "IsOrganizationTrail": True,
     "IsMultiRegionTrail": True,
+    "HomeRegion": "us-east-1",
 }
 INSTANCE = "arn:aws:sso:::instance/ssoins-1"
 READY: dict[str, Any] = {
@@ -40,7 +43,10 @@ READY: dict[str, Any] = {
     "ListDelegatedAdministrators": {"DelegatedAdministrators": []},
     "ListPolicies": {"Policies": [{"Id": "p-1", "Name": "regions"}]},
     "DescribePolicy": {"Policy": {"Content": "{}"}},
+    "ListLandingZones": {"landingZones": []},
 }
+OPTIONAL = {"GetCallerIdentity", "ListLandingZones"}
+CONTROL_TOWER = "Control Tower"
 
 
 def denying(*regions: str, role: str = "") -> dict[str, Any]:
@@ -53,13 +59,15 @@ def denying(*regions: str, role: str = "") -> dict[str, Any]:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What AWS answers, by operation; a text is an error's code."""
+    """What AWS answers, by operation; a text is an error's code, a function gets the region."""
     answers = dict(READY)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
 
-    def answer(_client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+    def answer(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
         found = answers[operation]
+        if callable(found):
+            found = found(client.meta.region_name)
         if operation == "ListDelegatedAdministrators":
             assert params["ServicePrincipal"] == "sso.amazonaws.com"
         if isinstance(found, str):
@@ -133,6 +141,86 @@ def test_the_command_names_the_key_that_identity_center_is_encrypted_with(
     status, report = found(cli)
     assert status == 0
     assert report["command"].endswith(f" IdentityCenterKeyArn={key}")
+
+
+@pytest.fixture
+def tower(aws: dict[str, Any]) -> Callable[..., None]:
+    """Gives the organization a Control Tower, as the regions where it is asked for show it."""
+    services = [{"ServicePrincipal": one} for one in (STACKSETS, "controltower.amazonaws.com")]
+    aws["ListAWSServiceAccessForOrganization"] = {"EnabledServicePrincipals": services}
+
+    def at(home: str, *, trail: str, elsewhere: Any = None) -> None:
+        arn = f"arn:aws:controltower:{home}:{MANAGEMENT}:landingzone/1A2B3C4D5E6F7G8H"
+        here = {"landingZones": [{"arn": arn}]}
+        nothing = {"landingZones": []} if elsewhere is None else elsewhere
+        aws["DescribeTrails"] = {"trailList": [TRAIL | {"HomeRegion": trail}]}
+        aws["ListLandingZones"] = lambda region: here if region == home else nothing
+
+    return at
+
+
+def about_control_tower(report: dict[str, Any]) -> dict[str, Any]:
+    (told,) = [one for one in report["checks"] if one["name"] == CONTROL_TOWER]
+    return dict(told)
+
+
+def test_control_tower_at_home_in_the_hubs_region_needs_no_parameter(
+    cli: Cli, tower: Callable[..., None]
+) -> None:
+    tower("eu-central-1", trail="us-east-1")
+    status, report = found(cli, "--region", "eu-central-1")
+    assert (status, report["ready"]) == (0, True)
+    assert about_control_tower(report)["found"] == "is at home in eu-central-1"
+    assert report["command"].endswith(" OrganizationRootId=r-abcd")
+
+
+@pytest.mark.parametrize("elsewhere", [None, "AccessDeniedException"])
+def test_the_command_names_control_towers_home_where_it_is_another_region(
+    cli: Cli, tower: Callable[..., None], elsewhere: str | None
+) -> None:
+    tower("eu-west-1", trail="eu-west-1", elsewhere=elsewhere)
+    status, report = found(cli, "--region", "eu-central-1")
+    assert (status, report["ready"]) == (0, True)
+    assert about_control_tower(report)["found"].startswith("is at home in eu-west-1,")
+    assert report["command"].endswith(" OrganizationRootId=r-abcd ControlTowerRegion=eu-west-1")
+
+
+def test_a_landing_zones_arn_tells_control_towers_home_wherever_it_is_shown(
+    cli: Cli, aws: dict[str, Any], tower: Callable[..., None]
+) -> None:
+    tower("eu-west-1", trail="us-east-1")
+    aws["ListLandingZones"] = aws["ListLandingZones"]("eu-west-1")
+    report = found(cli, "--region", "eu-central-1")[1]
+    assert report["command"].endswith(" ControlTowerRegion=eu-west-1")
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "word"),
+    [
+        (None, "is on, but has no landing zone in eu-central-1 or us-east-1"),
+        ("AccessDeniedException", "AccessDeniedException"),
+    ],
+)
+def test_where_nobody_can_tell_control_towers_home_one_line_says_how_to_find_it(
+    cli: Cli, tower: Callable[..., None], elsewhere: str | None, word: str
+) -> None:
+    tower("eu-west-1", trail="us-east-1", elsewhere=elsewhere)
+    status, report = found(cli, "--region", "eu-central-1")
+    assert (status, not_ok(report)) == (1, {CONTROL_TOWER: None})
+    told = about_control_tower(report)
+    assert word in told["found"]
+    assert "ControlTowerRegion=<it>" in told["remedy"]
+    assert "\n" not in told["found"] + told["remedy"]
+    assert "ControlTowerRegion" not in report["command"]
+
+
+def test_control_tower_is_not_asked_for_where_the_organization_has_none(
+    cli: Cli, aws: dict[str, Any]
+) -> None:
+    aws["ListLandingZones"] = "AccessDeniedException"
+    status, report = found(cli)
+    assert (status, not_ok(report)) == (0, {})
+    assert CONTROL_TOWER not in [one["name"] for one in report["checks"]]
 
 
 def test_a_region_that_identity_center_was_only_added_to_is_not_its_home(
@@ -210,7 +298,7 @@ def test_a_policy_that_spares_iams_region_is_not_in_the_way(
     assert found(cli)[0] == 0
 
 
-@pytest.mark.parametrize("operation", [one for one in READY if one != "GetCallerIdentity"])
+@pytest.mark.parametrize("operation", [one for one in READY if one not in OPTIONAL])
 def test_what_cannot_be_read_is_unknown_and_not_ready(
     cli: Cli, aws: dict[str, Any], operation: str
 ) -> None:
