@@ -254,6 +254,8 @@ def test_each_call_to_the_admin_api_takes_a_token_first(directory: Directory) ->
     gateway.attributes(arn)
     gateway.names()
     gateway.accounts_of(arn)
+    gateway.provisioned_in(ACCOUNT)
+    gateway.under_way()
     gateway.principals_of(ACCOUNT, arn)
     gateway.set_details(arn, FULL)
     gateway.detach_policy(arn, READ_ONLY)
@@ -347,6 +349,49 @@ def test_the_accounts_are_all_read_and_the_stale_ones_told_apart(directory: Dire
     directory.behaviour.page_size = 1
     assert set(directory.gateway.accounts_of(arn)) == {ACCOUNT, OTHER_ACCOUNT}
     assert directory.gateway.accounts_of(arn, stale=True) == (ACCOUNT,)
+
+
+def test_the_sets_in_an_account_are_read_to_the_last_page(directory: Directory) -> None:
+    group = directory.group("Developers")
+    arns = [
+        directory.gateway.create(f"Set{number}", PermissionSetAttributes()) for number in range(5)
+    ]
+    for arn in arns[:4]:
+        directory.assigned(arn, group)
+    directory.assigned(arns[4], group, account=OTHER_ACCOUNT)
+    directory.behaviour.page_size = 2
+    directory.log.clear()
+    found = directory.gateway.provisioned_in(ACCOUNT)
+    assert (set(found), len(found)) == (set(arns[:4]), 4)
+    assert directory.calls == ["ListPermissionSetsProvisionedToAccount"] * 2
+
+
+def test_a_set_is_in_an_account_once_however_many_hold_it(directory: Directory) -> None:
+    arn = directory.empty()
+    for name in ("Developers", "Operators"):
+        directory.assigned(arn, directory.group(name))
+    assert directory.gateway.provisioned_in(ACCOUNT) == (arn,)
+
+
+def test_no_set_is_in_a_new_account(directory: Directory) -> None:
+    directory.empty()
+    assert directory.gateway.provisioned_in(ACCOUNT) == ()
+
+
+def test_an_empty_page_of_sets_is_not_the_last(directory: Directory) -> None:
+    arn = directory.empty()
+    asked = {
+        "InstanceArn": directory.gateway.instance_arn(),
+        "AccountId": ACCOUNT,
+        "MaxResults": 100,
+    }
+    operation = "list_permission_sets_provisioned_to_account"
+    with Stubber(directory.admin) as stub:
+        stub.add_response(operation, {"PermissionSets": [], "NextToken": "second"}, asked)
+        stub.add_response(operation, {"NextToken": "third"}, {**asked, "NextToken": "second"})
+        stub.add_response(operation, {"PermissionSets": [arn]}, {**asked, "NextToken": "third"})
+        assert directory.gateway.provisioned_in(ACCOUNT) == (arn,)
+        stub.assert_no_pending_responses()
 
 
 def test_who_holds_a_set_in_an_account_is_read_to_the_last_page(directory: Directory) -> None:
@@ -638,6 +683,44 @@ def test_only_requests_under_way_are_counted_on_every_page(directory: Directory)
     assert directory.calls == ["ListAccountAssignmentCreationStatus"] * 3
     assert directory.gateway.outstanding(RequestKind.ASSIGNMENT_DELETION) == 1
     assert directory.gateway.outstanding(RequestKind.PROVISIONING) == 1
+
+
+def test_the_requests_under_way_are_those_for_assignments_on_every_page(
+    directory: Directory,
+) -> None:
+    arn = directory.empty()
+    directory.assigned(arn, directory.group("done"))
+    assert directory.gateway.under_way() == frozenset()
+    directory.behaviour.looks_in_progress = MANY
+    asked = {
+        directory.gateway.assign(directory.target(arn, directory.group(f"group-{number}")))
+        for number in range(5)
+    }
+    directory.gateway.unassign(directory.target(arn, directory.gateway.group_id("done") or ""))
+    directory.gateway.provision(arn)
+    directory.behaviour.page_size = 2
+    directory.log.clear()
+    assert directory.gateway.under_way() == asked
+    assert directory.calls == ["ListAccountAssignmentCreationStatus"] * 3
+    settle_all(HUB)
+    assert directory.gateway.under_way() == frozenset()
+
+
+def test_an_empty_page_of_requests_is_not_the_last(directory: Directory) -> None:
+    asked = {
+        "InstanceArn": directory.gateway.instance_arn(),
+        "MaxResults": 100,
+        "Filter": {"Status": "IN_PROGRESS"},
+    }
+    operation, listed = (
+        "list_account_assignment_creation_status",
+        "AccountAssignmentsCreationStatus",
+    )
+    request = {"RequestId": NOBODY, "Status": "IN_PROGRESS"}
+    with Stubber(directory.admin) as stub:
+        stub.add_response(operation, {listed: [], "NextToken": "second"}, asked)
+        stub.add_response(operation, {listed: [request]}, {**asked, "NextToken": "second"})
+        assert directory.gateway.under_way() == {NOBODY}
 
 
 # Errors
