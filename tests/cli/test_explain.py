@@ -293,6 +293,67 @@ def test_permission_sets_are_judged_by_the_catalogue_of_the_settings(
     assert (finding["rule"], finding["needs"]) == ("idc-permission-set-drift", "state")
 
 
+EVERYBODY: dict[str, object] = {
+    "accounts": [{"everything": True}],
+    "assignments": [{"group": "Developers", "permission_set": "Developer"}],
+}
+
+
+def test_accounts_are_judged_by_the_baselines_of_the_settings(cli: Cli, tmp_path: Path) -> None:
+    sample = SAMPLES / "baseline-assignment-missing/violating-account-created.json"
+    (without,) = cli.lines("explain", sample)
+    assert (without["handled_by"], without["findings"]) == ("account_baseline", [])
+    folder = folder_of(tmp_path, {"baseline/everybody.json": EVERYBODY})
+    (answer,) = cli.lines("explain", sample, "--settings", folder)
+    (finding,) = answer["findings"]
+    assert list(finding) == [*FINDING_FIELDS, "needs"]
+    assert (finding["rule"], finding["needs"]) == ("baseline-assignment-missing", "state")
+    assert (finding["action"], finding["exempt_by"]) == ("assign-access", None)
+
+
+@pytest.mark.parametrize("name", ["account-created", "account-moved", "assignment-deleted"])
+def test_an_account_is_exempt_by_the_id_that_its_rule_names(
+    cli: Cli, tmp_path: Path, name: str
+) -> None:
+    exemption = {
+        "owner": "team@example.com",
+        "reason": "agreed",
+        "ticket": "SEC-1",
+        "until": "2099-01-01T00:00:00Z",
+        "account": "444455556666",
+        "unique_id": "444455556666/access",
+        "rules": ["baseline-assignment-missing"],
+    }
+    folder = folder_of(
+        tmp_path, {"baseline/everybody.json": EVERYBODY, "exemptions/made.json": exemption}
+    )
+    sample = SAMPLES / "baseline-assignment-missing" / f"violating-{name}.json"
+    (answer,) = cli.lines("explain", sample, "--settings", folder)
+    found = {finding["rule"]: finding["exempt_by"] for finding in answer["findings"]}
+    assert found["baseline-assignment-missing"] == "made"
+    assert found.get("baseline-assignment-stale") is None
+
+
+def test_an_account_that_came_to_nothing_needs_no_baseline_to_be_told(cli: Cli) -> None:
+    for sample in sorted((SAMPLES / "account-lifecycle-failed").glob("violating-*.json")):
+        (answer,) = cli.lines("explain", sample)
+        (finding,) = answer["findings"]
+        assert answer["handled_by"] == "account_baseline"
+        assert (finding["rule"], finding["action"]) == ("account-lifecycle-failed", "report")
+        assert list(finding) == FINDING_FIELDS
+
+
+def test_of_the_two_events_of_one_name_only_the_one_that_tells_the_outcome_counts(
+    cli: Cli, tmp_path: Path
+) -> None:
+    event: Any = a_sample("account-lifecycle-failed/failed-call-denied.json")
+    del event["detail"]["errorCode"]
+    folder = folder_of(tmp_path, {"baseline/everybody.json": EVERYBODY})
+    file = written(tmp_path, json.dumps(event))
+    (answer,) = cli.lines("explain", file, "--settings", folder)
+    assert (answer["event_name"], answer["findings"]) == ("CreateManagedAccount", [])
+
+
 @pytest.mark.parametrize(
     ("until", "exempt_by"), [("2099-01-01T00:00:00Z", "made"), ("2020-01-01T00:00:00Z", None)]
 )
