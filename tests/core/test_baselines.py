@@ -505,6 +505,7 @@ SOME = st.lists(SELECTORS, min_size=1, max_size=3)
 SPARED = st.lists(SELECTORS, max_size=2)
 
 
+@settings(deadline=None)
 @given(accounts=SOME, exclude=SPARED, more=SELECTORS, place=PLACES)
 def test_a_selector_more_never_takes_an_account_away(
     accounts: list[Selector], exclude: list[Selector], more: Selector, place: Place
@@ -513,6 +514,7 @@ def test_a_selector_more_never_takes_an_account_away(
         assert selects(tried([*accounts, more], exclude), place)
 
 
+@settings(deadline=None)
 @given(accounts=SOME, exclude=SPARED, more=SELECTORS, place=PLACES)
 def test_an_exclusion_more_never_brings_an_account(
     accounts: list[Selector], exclude: list[Selector], more: Selector, place: Place
@@ -521,6 +523,7 @@ def test_an_exclusion_more_never_brings_an_account(
         assert selects(tried(accounts, exclude), place)
 
 
+@settings(deadline=None)
 @given(accounts=SOME, exclude=SPARED, assignments=ASSIGNMENTS, place=PLACES, data=st.data())
 def test_the_order_of_selectors_and_assignments_never_matters(
     accounts: list[Selector],
@@ -550,6 +553,7 @@ def keys(baselines: Baselines, selected: Iterable[str]) -> set[tuple[str, str]]:
     return set(every)
 
 
+@settings(deadline=None)
 @given(one=ASSIGNMENTS, other=ASSIGNMENTS)
 def test_baselines_add_up(one: list[dict[str, str]], other: list[dict[str, str]]) -> None:
     every = [Selector(everything=True)]
@@ -560,7 +564,7 @@ def test_baselines_add_up(one: list[dict[str, str]], other: list[dict[str, str]]
         assert set(access.baselines) == {name for name in both if access.key in keys(both, [name])}
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(spared=SELECTORS, selector=SELECTORS, place=PLACES)
 def test_what_surely_covers_a_selector_selects_all_that_it_does(
     spared: Selector, selector: Selector, place: Place

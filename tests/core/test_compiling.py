@@ -162,7 +162,12 @@ def test_what_is_gone_falls_back_to_its_default() -> None:
         ("/keyward/rules/zzz", "see keyward rules"),
         ("/keyward/rules/iam-user-created/more", "no rule"),
         ("/keyward/rules/", "no rule"),
-        ("/keyward/baseline/all", "nothing reads it"),
+        ("/keyward/baselines/all", "/keyward/baseline/<name>"),
+        ("/keyward/baseline/All", "lower-case"),
+        ("/keyward/baseline/a/b", "lower-case"),
+        ("/keyward/baseline/a--b", "lower-case"),
+        ("/keyward/baseline/", "lower-case"),
+        ("/keyward/baseline/" + "a" * 65, "at most 64"),
         ("/keyward/Settings", "nothing reads it"),
         ("/keyward/exemptions/Build", "lower-case"),
         ("/keyward/exemptions/a/b", "lower-case"),
@@ -564,6 +569,337 @@ def test_what_spans_parameters_may_be_unfinished_for_two_minutes(
     assert [refusal.may_be_unfinished for refusal in found.refused] == [expected]
 
 
+# Baselines: which groups hold which permission sets in which accounts
+
+BASELINES = "/keyward/baseline/"
+EVERYONE = BASELINES + "everyone"
+PROD = BASELINES + "prod"
+RESTRICTED = "/keyward/rules/idc-admin-assignment-restricted"
+GROUP = "1111111111-aaaaaaaa-bbbb-cccc-dddd-000000000001"
+OU = "ou-ab12-prod0000"
+ADMINISTRATOR: dict[str, object] = {
+    "managed_policies": ["arn:aws:iam::aws:policy/AdministratorAccess"]
+}
+
+
+def a_baseline(*accounts: dict[str, object], **changes: object) -> dict[str, object]:
+    """Everywhere, developers as Developer, unless said otherwise."""
+    return {
+        "accounts": list(accounts) or [{"everything": True}],
+        "assignments": [{"group": "developers", "permission_set": "Developer"}],
+    } | changes
+
+
+def test_a_baseline_is_in_force_as_written_without_comments() -> None:
+    found = accepted({EVERYONE: {"$comment": "why", **a_baseline()}})
+    assert found.baselines == {"everyone": a_baseline()}
+    assert found.parameters == {EVERYONE: 1}
+    assert set(in_force(found, RULES).baselines) == {"everyone"}
+
+
+@pytest.mark.parametrize("name", ["a", "all-accounts", "1", "a" * 64])
+def test_a_baseline_is_called_in_lower_case_words(name: str) -> None:
+    assert set(accepted({BASELINES + name: a_baseline()}).baselines) == {name}
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "expected a JSON object"),
+        ({}, "field accounts: Field required"),
+        (a_baseline(exclusive="yes"), "field exclusive: "),
+        (a_baseline(acounts=[]), "field acounts: "),
+        (a_baseline({}), "field accounts.0: it selects nothing"),
+        (a_baseline({"ids": [MEMBER]}, exclude=[{"ids": [MEMBER]}]), "field exclude: "),
+        (a_baseline(assignments=[]), "field assignments: "),
+    ],
+)
+def test_an_invalid_baseline_is_refused_by_field_and_the_last_one_stays(
+    bad: object, expected: str
+) -> None:
+    others = {PROD: a_baseline({"unit": OU})}
+    before = accepted({EVERYONE: a_baseline(), **others})
+    after = compile_({EVERYONE: bad, **others}, previous=before, now=LATER, version=1)
+    refusal = only(after.refused)
+    assert refusal.parameter == EVERYONE
+    assert refusal.text.startswith(f"{EVERYONE} version 1: ")
+    assert expected in refusal.text
+    assert not after.changed
+    assert after.accepted == before
+
+
+def test_an_invalid_baseline_holds_up_no_other_and_nothing_else() -> None:
+    found = compile_({EVERYONE: "{", PROD: a_baseline({"unit": OU}), RULE: {"mode": "off"}})
+    assert only(found.refused).parameter == EVERYONE
+    assert set(found.accepted.baselines) == {"prod"}
+    assert set(found.accepted.rules) == {"iam-user-created"}
+
+
+def test_a_baseline_that_was_invalid_is_looked_at_once_it_is_not() -> None:
+    before = compile_({EVERYONE: "{"}).accepted
+    after = compile_({EVERYONE: a_baseline()}, previous=before, now=LATER, version=2).accepted
+    assert (after.baselines, after.unrolled) == ({"everyone": a_baseline()}, {"everyone": LATER})
+
+
+def test_a_baseline_that_is_deleted_is_gone() -> None:
+    before = accepted({EVERYONE: a_baseline(), PROD: a_baseline({"unit": OU})})
+    after = compile_({PROD: a_baseline({"unit": OU})}, previous=before, now=LATER).accepted
+    assert (set(after.baselines), set(after.parameters)) == ({"prod"}, {PROD})
+
+
+def test_baselines_that_change_are_to_be_looked_at_until_somebody_did() -> None:
+    others = {BASELINES + "a": a_baseline(), BASELINES + "b": a_baseline()}
+    before = accepted({PROD: a_baseline({"unit": OU}), **others})
+    assert before.unrolled == dict.fromkeys(["prod", "a", "b"], NOW - timedelta(seconds=1))
+    told = before.model_copy(update={"unrolled": {"a": NOW}})
+    changed = {PROD: a_baseline({"unit": "Workloads"}), BASELINES + "a": a_baseline()}
+    after = compile_(changed, previous=told, now=LATER).accepted
+    assert after.unrolled == {"prod": LATER, "a": NOW}
+    assert compile_({}, previous=after, now=LATER).accepted.unrolled == {}
+
+
+@pytest.mark.parametrize("value", [{**a_baseline(), "$comment": "x"}, "{"])
+def test_a_baseline_that_stays_as_it_was_needs_no_look(value: object) -> None:
+    before = accepted({EVERYONE: a_baseline()}).model_copy(update={"unrolled": {}})
+    after = compile_({EVERYONE: value}, previous=before, now=LATER)
+    assert after.accepted.unrolled == {}
+
+
+def test_a_set_of_the_catalogue_goes_by_its_own_upper_and_lower_case() -> None:
+    text = only(compile_({DEVELOPER: AN_ENTRY, EVERYONE: assigning("developer")}).refused).text
+    assert text.startswith(f"{EVERYONE} version 1: field assignments.0.permission_set: developer ")
+    assert "expected Developer" in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Developer",
+        "Develope",
+        "AWSReadOnlyAccess",
+        "arn:aws:sso:::permissionSet/ssoins-1111111111111111/ps-1111111111111111",
+    ],
+)
+def test_a_set_that_the_catalogue_does_not_have_may_be_in_identity_center(name: str) -> None:
+    found = accepted({DEVELOPER: AN_ENTRY, EVERYONE: assigning(name)})
+    assert set(found.baselines) == {"everyone"}
+
+
+def assigning(name: str, group: str = "developers", *accounts: dict[str, object]) -> dict[str, Any]:
+    return a_baseline(*accounts, assignments=[{"group": group, "permission_set": name}])
+
+
+HERE: tuple[dict[str, object], dict[str, object]] = (
+    {"unit": OU},
+    {"ids": ["111122223333", "555566667777"]},
+)
+SPARED = [{"tags": {"frozen": "*"}}, {"ids": [MEMBER]}]
+
+
+def test_of_two_baselines_for_the_same_accounts_of_which_one_is_exclusive_neither_is_taken() -> (
+    None
+):
+    found = compile_(
+        {
+            EVERYONE: a_baseline(*HERE, exclude=SPARED, exclusive=True),
+            PROD: a_baseline(
+                {"ids": ["555566667777", "111122223333"]}, HERE[0], exclude=SPARED[::-1]
+            ),
+            BASELINES + "z": a_baseline(*HERE),
+        }
+    )
+    assert found.accepted.baselines == {"z": a_baseline(*HERE)}
+    one, other = found.refused
+    assert (one.parameter, other.parameter) == (EVERYONE, PROD)
+    for refusal, problem in (
+        (one, f"is true here and false in {PROD}, for the very same accounts"),
+        (other, f"is false here and true in {EVERYONE}, for the very same accounts"),
+    ):
+        assert refusal.text.startswith(f"{refusal.parameter} version 1: field exclusive: {problem}")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        a_baseline(*HERE, exclude=SPARED, exclusive=True),
+        a_baseline(*HERE),
+        a_baseline(*HERE, exclude=SPARED[:1]),
+        a_baseline(HERE[0], exclude=SPARED),
+        a_baseline(HERE[0] | {"children": False}, HERE[1], exclude=SPARED),
+        a_baseline({"unit": "Prod"}, HERE[1], exclude=SPARED),
+        a_baseline(HERE[0] | {"tags": {"a": "b"}}, HERE[1], exclude=SPARED),
+    ],
+)
+def test_baselines_for_other_accounts_or_equally_exclusive_may_stand_together(
+    other: dict[str, object],
+) -> None:
+    one = a_baseline(*HERE, exclude=SPARED, exclusive=True)
+    assert set(accepted({EVERYONE: one, PROD: other}).baselines) == {"everyone", "prod"}
+
+
+@pytest.mark.parametrize(("first", "second"), [(EVERYONE, PROD), (PROD, EVERYONE)])
+def test_a_baseline_in_force_stays_when_one_comes_that_contradicts_it(
+    first: str, second: str
+) -> None:
+    before = accepted({first: a_baseline(exclusive=True)})
+    comes = {first: a_baseline(exclusive=True), second: a_baseline()}
+    after = compile_(comes, previous=before, now=LATER)
+    assert only(after.refused).parameter == second
+    assert not after.changed
+    again = compile_({second: a_baseline()}, previous=after.accepted, now=LATER)
+    assert again.refused == ()
+    assert again.accepted.baselines == {second.removeprefix(BASELINES): a_baseline()}
+
+
+def test_a_change_that_contradicts_another_baseline_leaves_both_as_they_were() -> None:
+    before = accepted({EVERYONE: a_baseline(), PROD: a_baseline()})
+    changed = {EVERYONE: a_baseline(exclusive=True), PROD: a_baseline()}
+    after = compile_(changed, previous=before, now=LATER)
+    assert only(after.refused).parameter == EVERYONE
+    assert after.accepted == before
+    both = compile_(changed | {PROD: a_baseline(exclusive=True)}, previous=before, now=LATER)
+    assert both.refused == ()
+
+
+def test_what_a_refused_baseline_was_before_is_contradicted_in_turn() -> None:
+    """The first is invalid and stays exclusive everywhere: the second must not come beside it."""
+    before = accepted({EVERYONE: a_baseline(exclusive=True)})
+    after = compile_({EVERYONE: "{", PROD: a_baseline()}, previous=before, now=LATER)
+    assert {refusal.parameter for refusal in after.refused} == {EVERYONE, PROD}
+    assert after.accepted == before
+    third = BASELINES + "third"
+    clash = {
+        EVERYONE: a_baseline({"unit": OU}),
+        PROD: a_baseline({"unit": OU}, exclusive=True),
+        third: a_baseline(),
+    }
+    after = compile_(clash, previous=before, now=LATER)
+    assert {refusal.parameter for refusal in after.refused} == set(clash)
+    assert after.accepted == before
+
+
+def reserving(**settings: object) -> dict[str, object]:
+    """Administrator in the catalogue, and a rule that reserves an account and an OU."""
+    rule = {"mode": "enforce", "accounts": [MEMBER], "organizational_units": [OU], **settings}
+    return {SETS + "Administrator": ADMINISTRATOR, DEVELOPER: AN_ENTRY, RESTRICTED: rule}
+
+
+@pytest.mark.parametrize(
+    ("selector", "where"),
+    [
+        ({"ids": ["111122223333", MEMBER]}, MEMBER),
+        ({"unit": OU}, OU),
+        ({"unit": OU, "children": False}, OU),
+        ({"unit": OU, "tags": {"a": "b"}}, OU),
+    ],
+)
+def test_a_baseline_that_gives_what_a_rule_takes_away_again_is_refused(
+    selector: dict[str, object], where: str
+) -> None:
+    baseline = assigning("Administrator", GROUP, {"unit": "Other"}, selector)
+    refusal = only(compile_({EVERYONE: baseline, **reserving()}).refused)
+    assert refusal.parameter == EVERYONE
+    assert (
+        f"field assignments.0: gives Administrator to group {GROUP} in {where} (accounts.1), where "
+        f"{RESTRICTED} takes it away again"
+    ) in refusal.text
+
+
+ESCALATING = {
+    "inline_policy": {
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Action": "iam:PutUserPolicy", "Resource": "*"},
+    }
+}
+NO_IAM: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"},
+}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "others"),
+    [
+        pytest.param(
+            assigning("Administrator", GROUP, {"unit": OU}), {"mode": "report"}, id="only told"
+        ),
+        pytest.param(
+            assigning("Administrator", GROUP, {"unit": OU}),
+            {"allowed_principals": [GROUP]},
+            id="allowed",
+        ),
+        pytest.param(assigning("Administrator", "admins", {"unit": OU}), {}, id="group by name"),
+        pytest.param(assigning("Administrator", GROUP, {"unit": "Prod"}), {}, id="unit by path"),
+        pytest.param(assigning("Administrator", GROUP), {}, id="not by id"),
+        pytest.param(assigning("Administrator", GROUP, {"ids": ["111122223333"]}), {}, id="others"),
+        pytest.param(assigning("Developer", GROUP, {"unit": OU}), {}, id="smaller set"),
+        pytest.param(assigning("Unknown", GROUP, {"unit": OU}), {}, id="unknown set"),
+        pytest.param(
+            assigning("Administrator", GROUP, {"unit": "Other"}, {"tags": {"a": "b"}}),
+            {},
+            id="tags",
+        ),
+    ],
+)
+def test_what_the_rule_lets_be_or_nobody_can_tell_here_is_taken(
+    baseline: dict[str, object], others: dict[str, object]
+) -> None:
+    found = accepted({EVERYONE: baseline, **reserving(**others)})
+    assert set(found.baselines) == {"everyone"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "reach", "refused"),
+    [
+        (ADMINISTRATOR, "admin", True),
+        (ADMINISTRATOR, "indirect", True),
+        (ESCALATING, "escalation", True),
+        (ESCALATING, "admin", False),
+        (ADMINISTRATOR | {"inline_policy": NO_IAM}, "indirect", False),
+        (
+            ADMINISTRATOR
+            | {"boundary": {"managed_policy_arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}},
+            "indirect",
+            False,
+        ),
+        (AN_ENTRY, "indirect", False),
+    ],
+)
+def test_a_set_counts_by_what_the_catalogue_shows_of_it(
+    entry: dict[str, object], reach: str, *, refused: bool
+) -> None:
+    values = reserving(reach=reach) | {SETS + "Some": entry}
+    found = compile_({EVERYONE: assigning("Some", GROUP, {"unit": OU}), **values})
+    assert [refusal.parameter for refusal in found.refused] == ([EVERYONE] if refused else [])
+
+
+def test_a_baseline_in_force_stays_and_is_told_of_where_a_rule_begins_to_take_it_away() -> None:
+    baseline = assigning("Administrator", GROUP, {"unit": OU})
+    before = accepted({EVERYONE: baseline, **reserving(mode="report")})
+    after = compile_({EVERYONE: baseline, **reserving()}, previous=before, now=LATER)
+    assert only(after.refused).parameter == EVERYONE
+    assert after.accepted.baselines == before.baselines
+    assert after.accepted.rules["idc-admin-assignment-restricted"]["mode"] == "enforce"
+
+
+def test_the_sample_baselines_call_groups_and_sets_as_the_sample_catalogue_does() -> None:
+    found = accepted(SAMPLES)
+    groups = {entry.get("group") for entry in found.permission_sets.values()}
+    baselines = in_force(found, RULES).baselines
+    assert len(baselines) >= 4
+    for baseline in baselines.values():
+        for assigned in baseline.assignments:
+            assert assigned.permission_set in found.permission_sets
+            assert assigned.group in groups
+    selectors = [it for one in baselines.values() for it in (*one.accounts, *one.exclude)]
+    assert any(it.everything for it in selectors)
+    assert any(it.unit for it in selectors)
+    assert any(it.tags for it in selectors)
+    assert any(one.exclude for one in baselines.values())
+    assert {one.exclusive for one in baselines.values()} == {False, True}
+
+
 # Mutations: every field of every sample, changed into anything.
 
 ANYTHING = st.recursive(
@@ -650,13 +986,14 @@ def test_no_mutation_of_a_field_raises_or_widens(
     if after.refused:
         assert (now.accepted.settings, now.rules) == (before.settings, then.rules)
         assert (now.exemptions, now.catalogue) == (then.exemptions, then.catalogue)
+        assert (now.baselines, now.accepted.unrolled) == (then.baselines, before.unrolled)
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     name=st.text(max_size=80).map("/keyward/".__add__)
     | st.sampled_from(
-        [SETTINGS, RULE, EXEMPTION, DEVELOPER, f"{PART}1", "/keyward/rules/x", "", "/"]
+        [SETTINGS, RULE, EXEMPTION, DEVELOPER, f"{PART}1", EVERYONE, "/keyward/rules/x", "", "/"]
     ),
     text=st.text() | ANYTHING.map(json.dumps),
 )
