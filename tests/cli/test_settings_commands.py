@@ -355,3 +355,92 @@ def test_a_policy_newer_than_this_version_is_pushed_where_that_is_asked_for(
     assert stored(store) == {}
     assert cli("settings", "push", folder, "--yes", "--newer-policies").exit_code == 0
     assert newer in stored(store)["/keyward/permission-sets/ReadOnly"]
+
+
+# Baselines
+
+
+WORKLOADS = "/keyward/baseline/workloads"
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("workloads", {"exclusiv": True}, "field exclusiv: "),
+        ("workloads", {"accounts": [{}]}, "field accounts.0: it selects nothing"),
+        ("workloads", {"accounts": [{"unit": "ou-1"}, {"ids": ["1"]}]}, "field accounts.1.ids.0: "),
+        (
+            "workloads",
+            {"assignments": [{"group": "aws-developers", "permission_set": "developer"}]},
+            "field assignments.0.permission_set: developer is Developer but for upper and lower",
+        ),
+        ("Workloads", {}, "lower-case"),
+        ("a/b", {}, "lower-case"),
+        ("workloads", {"$comment more": "x" * 9_000}, "Parameter Store takes 8192"),
+    ],
+)
+def test_a_problem_of_a_baseline_names_file_and_field(
+    cli: Cli, folder: Path, name: str, fields: dict[str, object], expected: str
+) -> None:
+    file = f"baseline/{name}.json"
+    (folder / file).parent.mkdir(exist_ok=True, parents=True)
+    change(folder, file, **fields)
+    result = cli("settings", "validate", folder)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"keyward: {folder / file}: ")
+    assert expected in line
+
+
+def test_two_baselines_that_contradict_each_other_are_both_named(cli: Cli, folder: Path) -> None:
+    sandbox = json.loads((folder / "baseline/sandbox.json").read_text())
+    change(folder, "baseline/other.json", **sandbox | {"exclusive": True})
+    result = cli("settings", "validate", folder)
+    assert result.exit_code == 1
+    other, one = result.stderr.splitlines()
+    assert f"{folder}/baseline/other.json: field exclusive: is true here" in other
+    assert f"{folder}/baseline/sandbox.json: field exclusive: is false here" in one
+
+
+def test_baselines_are_pushed_shown_and_pulled_like_other_settings(
+    cli: Cli, folder: Path, store: Any, tmp_path: Path
+) -> None:
+    cli("settings", "push", folder, "--yes")
+    there = {file.stem for file in (folder / "baseline").glob("*.json")}
+    assert {f"/keyward/baseline/{name}" for name in there} == {
+        name for name in stored(store) if name.startswith("/keyward/baseline/")
+    }
+    change(folder, "baseline/workloads.json", exclusive=True)
+    result = cli("settings", "diff", folder)
+    assert result.exit_code == 3
+    assert f"change {WORKLOADS}" in result.stdout
+    assert '+  "exclusive": true' in result.stdout
+    pushed = cli("settings", "push", folder, "--yes")
+    assert "becomes exclusive" in pushed.stdout
+    assert versions(store)[WORKLOADS] == 2
+    change(folder, "baseline/workloads.json", **{"$comment": "another"})
+    assert "becomes exclusive" not in cli("settings", "push", folder, "--yes").stdout
+    assert cli("settings", "pull", tmp_path / "pulled").exit_code == 0
+    for file in (folder / "baseline").glob("*.json"):
+        pulled = tmp_path / "pulled" / "baseline" / file.name
+        assert json.loads(pulled.read_text()) == json.loads(file.read_text())
+
+
+def test_a_baseline_is_taken_away_only_when_told_to(cli: Cli, folder: Path, store: Any) -> None:
+    cli("settings", "push", folder, "--yes")
+    (folder / "baseline/workloads.json").unlink()
+    cli("settings", "push", folder, "--yes")
+    assert WORKLOADS in stored(store)
+    result = cli("settings", "push", folder, "--yes", "--prune")
+    assert "what it brought is left there" in result.stdout
+    assert WORKLOADS not in stored(store)
+
+
+def test_a_baseline_that_no_file_can_stand_for_is_left_out_of_a_pull(
+    cli: Cli, store: Any, tmp_path: Path
+) -> None:
+    for name in ("/keyward/baseline/../escape", "/keyward/baseline/Big"):
+        store.put_parameter(Name=name, Value="{}", Type="String")
+    result = cli("settings", "pull", tmp_path / "pulled")
+    assert "/keyward/baseline/Big: left out" in result.stderr
+    assert list(tmp_path.rglob("*.json")) == []

@@ -18,6 +18,7 @@ from keyward import services as services_module
 from keyward.compiling import BEING_WRITTEN, Parameter
 from keyward.errors import GatewayError
 from keyward.events import KEYWARD, message
+from keyward.facts.accounts import BASELINE_CHANGED
 from keyward.facts.identity_center import CATALOGUE_CHANGED
 from keyward.findings import Notice
 from keyward.gateways.iam import IamGateway
@@ -29,7 +30,7 @@ from keyward.rules import every
 from keyward.services import SETTINGS_SECONDS, Environment, Services
 from keyward.settings import Accepted, Mode
 from keyward.settling import settle
-from tests.flow.world import CENTER_QUEUE, aws_error, create_ledger
+from tests.flow.world import BASELINE_QUEUE, CENTER_QUEUE, aws_error, create_ledger
 
 HUB = "123456789012"
 REGION = "us-east-1"
@@ -74,14 +75,23 @@ class Guard:
 
     def checks(self) -> list[dict[str, Any]]:
         """What identity_center_guard was told to look at; each only once."""
-        client, url = boto3.client("sqs", region_name=REGION), self.services.environment
-        found = client.receive_message(
-            QueueUrl=url.center_queue_url, MaxNumberOfMessages=10, VisibilityTimeout=600
-        )
+        return self.received(self.services.environment.center_queue_url)
+
+    def looks(self) -> list[dict[str, Any]]:
+        """What account_baseline was told to look at; each only once."""
+        return self.received(self.services.environment.baseline_queue_url)
+
+    @staticmethod
+    def received(url: str) -> list[dict[str, Any]]:
+        client = boto3.client("sqs", region_name=REGION)
+        found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600)
         return [json.loads(one["Body"]) for one in found.get("Messages", [])]
 
     def checked(self) -> list[str]:
         return sorted(check["parameters"]["permissionSetName"] for check in self.checks())
+
+    def looked_at(self) -> list[str]:
+        return sorted(look["parameters"]["baseline"] for look in self.looks())
 
     def notices(self) -> list[Notice]:
         return [
@@ -98,13 +108,14 @@ def guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Guard]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     with moto.mock_aws():
         create_ledger()
-        queue = boto3.client("sqs", region_name=REGION).create_queue(QueueName=CENTER_QUEUE)
+        sqs = boto3.client("sqs", region_name=REGION)
         here = Services(
             environment=Environment(
                 table="keyward-ledger",
                 hub_account=HUB,
                 function="keyward-settings-guard",
-                center_queue_url=queue["QueueUrl"],
+                center_queue_url=sqs.create_queue(QueueName=CENTER_QUEUE)["QueueUrl"],
+                baseline_queue_url=sqs.create_queue(QueueName=BASELINE_QUEUE)["QueueUrl"],
                 region=REGION,
             )
         )
@@ -287,6 +298,7 @@ def delays(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(SqsGateway, "send", undelayed)
     assert guard.checks() == []
+    assert guard.looks() == []
     return found
 
 
@@ -461,3 +473,130 @@ def test_a_policy_that_is_being_written_in_parts_is_told_only_when_it_stays_so(
     assert guard.in_force().permission_sets == {"Developer": READ_ONLY}
     (notice,) = guard.notices()
     assert "not valid JSON" in notice.text
+
+
+# Baselines
+
+EVERYONE = "/keyward/baseline/everyone"
+A_BASELINE = {
+    "accounts": [{"everything": True}],
+    "assignments": [{"group": "aws-developers", "permission_set": "Developer"}],
+}
+
+
+def test_the_accounts_of_a_changed_baseline_are_looked_at_once_every_guard_knows_of_it(
+    guard: Guard, delays: list[int]
+) -> None:
+    guard.run()
+    guard.put(EVERYONE, A_BASELINE)
+    guard.run()
+    (look,) = guard.looks()
+    found = guard.in_force()
+    assert found.compiled_at is not None
+    assert message(look) == Hint(
+        event_id="baseline-2-everyone",
+        event_source=KEYWARD,
+        event_name=BASELINE_CHANGED,
+        time=found.compiled_at,
+        account=HUB,
+        region=REGION,
+        actor=Actor(type="Keyward", invoked_by="Keyward"),
+        parameters={"baseline": "everyone"},
+        response={},
+        origin="sweep",
+    )
+    assert delays == [SETTINGS_SECONDS + 5]
+    assert (found.baselines, found.unrolled) == ({"everyone": A_BASELINE}, {})
+    assert guard.checks() == []
+
+
+@pytest.mark.usefixtures("delays")
+def test_only_baselines_that_are_new_or_other_than_before_are_looked_at(guard: Guard) -> None:
+    for name in ("a", "b", "c"):
+        guard.put(f"/keyward/baseline/{name}", A_BASELINE)
+    guard.run()
+    assert guard.looked_at() == ["a", "b", "c"]
+    guard.put("/keyward/baseline/a", A_BASELINE | {"exclude": [{"ids": ["111122223333"]}]})
+    guard.put("/keyward/baseline/b", A_BASELINE | {"$comment": "the same"})
+    guard.ssm.delete_parameter(Name="/keyward/baseline/c")
+    guard.put(EVERYONE, A_BASELINE)
+    guard.run()
+    assert guard.looked_at() == ["a", "everyone"]
+    assert set(guard.in_force().baselines) == {"a", "b", "everyone"}
+    guard.put(RULE, {"mode": "off"})
+    guard.run()
+    assert guard.looked_at() == []
+
+
+def test_a_refused_baseline_is_told_by_its_field_and_the_last_one_stays(guard: Guard) -> None:
+    guard.put(EVERYONE, A_BASELINE)
+    guard.run()
+    assert guard.looked_at() == []  # moto keeps it for its delay
+    before = guard.in_force()
+    guard.put(EVERYONE, A_BASELINE | {"accounts": [{}]})
+    guard.run()
+    guard.run()
+    assert guard.in_force() == before
+    (notice,) = guard.notices()
+    assert notice.kind == "setting-refused"
+    assert f"{EVERYONE} version 2: field accounts.0: it selects nothing" in notice.text
+
+
+@pytest.mark.usefixtures("delays")
+def test_where_one_queue_is_out_of_reach_nothing_is_lost_of_either(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.put(DEVELOPER, READ_ONLY)
+    guard.put(EVERYONE, A_BASELINE)
+    send = SqsGateway.send
+
+    def only_the_center(gateway: SqsGateway, body: str, *, delay_seconds: int = 0) -> None:
+        if BASELINE_CHANGED in body:
+            out_of_reach()
+        send(gateway, body, delay_seconds=delay_seconds)
+
+    with monkeypatch.context() as crash:
+        crash.setattr(SqsGateway, "send", only_the_center)
+        with pytest.raises(GatewayError):
+            guard.run()
+    assert set(guard.in_force().unrolled) == {"everyone"}
+    assert (guard.checked(), guard.looked_at()) == (["Developer"], [])
+    guard.run()
+    assert (guard.checked(), guard.looked_at()) == (["Developer"], ["everyone"])
+    guard.run()
+    assert (guard.checked(), guard.looked_at()) == ([], [])
+
+
+@pytest.mark.usefixtures("delays")
+def test_a_crash_after_the_look_was_asked_for_asks_again_and_loses_nothing(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.put(EVERYONE, A_BASELINE)
+    accept = Ledger.accept
+
+    def crashing(ledger: Ledger, accepted: Accepted, *, replacing: int) -> None:
+        if not accepted.unrolled:
+            out_of_reach(ledger)
+        accept(ledger, accepted, replacing=replacing)
+
+    with monkeypatch.context() as crash:
+        crash.setattr(Ledger, "accept", crashing)
+        with pytest.raises(GatewayError):
+            guard.run()
+    assert guard.looked_at() == ["everyone"]
+    guard.run()
+    assert guard.looked_at() == ["everyone"]
+    guard.run()
+    assert guard.looked_at() == []
+
+
+@pytest.mark.usefixtures("delays")
+def test_a_baseline_that_an_operator_brings_into_force_settings_guard_has_looked_at(
+    guard: Guard,
+) -> None:
+    guard.put(EVERYONE, A_BASELINE)
+    settle(ssm=guard.services.ssm, ledger=guard.ledger, rules=every(), now=datetime.now(UTC))
+    assert guard.in_force().baselines == {"everyone": A_BASELINE}
+    assert guard.looked_at() == []
+    guard.run()
+    assert guard.looked_at() == ["everyone"]
