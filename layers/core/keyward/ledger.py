@@ -7,7 +7,7 @@ Items (pk / sk):
     settings / accepted                   the settings in force
     live-deny#<set> / <account>/<user>    until when what is left of a session is denied
     permission-set#<arn> / permission-set what a permission set is called, also once it is gone
-    id#<kind> / <name>                    what a group, permission set or OU of a name is, by id
+    id#<kind> / <name, or its digest>     what a group, permission set or OU of a name is, by id
     unit#<id> / unit                      in which OU or root an OU is
     rollouts / <id>                       a Rollout: baselines brought to many accounts
     bucket#identity-center / bucket       until when calls to Identity Center are leased
@@ -19,6 +19,7 @@ subject's containment are one transaction.
 """
 
 import contextlib
+import hashlib
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -47,6 +48,9 @@ TOLD_TOGETHER = 50
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """
+
+SORT_KEY_BYTES = 1024
+"""A sort key is no longer than that."""
 
 type NameKind = Literal["group", "permission-set", "unit"]
 
@@ -319,22 +323,28 @@ class Ledger:
         item = self._table.get(f"permission-set#{arn}", "permission-set")
         return None if item is None else str(item["name"]["S"])
 
+    def names_of_sets(self, arns: Iterable[str]) -> dict[str, str]:
+        """The names of those of the permission sets that somebody remembered, by ARN."""
+        keys = {f"permission-set#{arn}": arn for arn in arns}
+        items = self._table.get_all((key, "permission-set") for key in keys)
+        return {keys[item["pk"]["S"]]: item["name"]["S"] for item in items}
+
     # What baselines name, and where accounts are
 
     def known_ids(self, kind: NameKind, names: Iterable[str]) -> dict[str, str]:
         """The ids (of permission sets: ARNs) by name, as far as somebody remembered them."""
-        keys = [(f"id#{kind}", name) for name in dict.fromkeys(names)]
-        return {
-            item["sk"]["S"]: item["id"]["S"] for item in (self._table.get_all(keys) if keys else ())
-        }
+        by_key = {_sort_key(name): name for name in names}
+        items = self._table.get_all((f"id#{kind}", key) for key in by_key)
+        return {by_key[item["sk"]["S"]]: item["id"]["S"] for item in items}
 
     def remember_id(self, kind: NameKind, name: str, id_: str) -> None:
         """Keeps what a name stands for, in place of what it stood for."""
-        self._table.write({"Put": {"Item": {**_key(f"id#{kind}", name), "id": {"S": id_}}}})
+        item = {**_key(f"id#{kind}", _sort_key(name)), "id": {"S": id_}}
+        self._table.write({"Put": {"Item": item}})
 
     def forget_id(self, kind: NameKind, name: str) -> None:
         """Lets a name go that stands for something else by now, or for nothing."""
-        self._table.write({"Delete": {"Key": _key(f"id#{kind}", name)}})
+        self._table.write({"Delete": {"Key": _key(f"id#{kind}", _sort_key(name))}})
 
     def parent_of(self, unit: str) -> str | None:
         """The OU or root that an OU is in: it is never moved. None where nobody remembered it."""
@@ -516,6 +526,15 @@ class Ledger:
         except RefusedError:
             return False
         return True
+
+
+def _sort_key(name: str) -> str:
+    """The name, or what stands for one that is longer than DynamoDB takes.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+    """
+    text = name.encode("utf-8", "surrogatepass")
+    return name if len(text) <= SORT_KEY_BYTES else hashlib.sha256(text).hexdigest()
 
 
 def _rollout(item: Item) -> Rollout:

@@ -4,8 +4,9 @@ What a name stands for is kept in the ledger, so that an event costs no call for
 where Identity Center doesn't find what it stands for, and looked up again then.
 """
 
+import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from keyward.findings import Notice, Severity
 if TYPE_CHECKING:
     from keyward.gateways.identity_center import IdentityCenterGateway
     from keyward.gateways.organization import OrganizationGateway
-    from keyward.ledger import Ledger
+    from keyward.ledger import Ledger, NameKind
 
 
 def resolved(
@@ -29,28 +30,59 @@ def resolved(
 ) -> Names:
     """The same names with what they stand for; what nothing is known by is left out.
 
-    `anew`: also those that somebody remembers are looked up again, since a name may have moved on.
-    Otherwise no call is made for these. Raises GatewayError; what was found before is remembered.
+    `anew`: also those that somebody remembers are looked up again, since a name may have moved on;
+    what stands for nothing any more is forgotten. Otherwise no call is made for these.
+    Raises GatewayError; what was found before is remembered.
     """
-    known = recalled(names, ledger) if not anew else Names()
-    groups, units = dict(known.groups), dict(known.units)
-    for name in _lacking(names.groups, groups):
-        if (group := center.group_id(name)) is not None:
-            ledger.remember_id("group", name, group)
-            groups[name] = group
-    for path in _lacking(names.units, units):
-        if (unit := _unit(path, organization)) is not None:
-            ledger.remember_id("unit", path, unit)
-            units[path] = unit
-    sets = dict(known.permission_sets)
-    lacking = _lacking(names.permission_sets, sets)
-    if lacking:
-        found = _sets(center, ledger)
-        for name in lacking:
-            if name in found:
-                ledger.remember_id("permission-set", name, found[name])
-                sets[name] = found[name]
-    return Names(groups=groups, permission_sets=sets, units=units)
+    before = recalled(names, ledger)
+    known = Names() if anew else before
+    root, units_in = functools.cache(organization.root), functools.cache(organization.units_in)
+    groups = _found(
+        "group",
+        _lacking(names.groups, known.groups),
+        lambda lacking: ((name, center.group_id(name)) for name in lacking),
+        before=before.groups,
+        ledger=ledger,
+    )
+    units = _found(
+        "unit",
+        _lacking(names.units, known.units),
+        lambda lacking: ((path, _unit(path, root, units_in)) for path in lacking),
+        before=before.units,
+        ledger=ledger,
+    )
+    sets = _found(
+        "permission-set",
+        _lacking(names.permission_sets, known.permission_sets),
+        lambda lacking: _sets(lacking, center, ledger),
+        before=before.permission_sets,
+        ledger=ledger,
+    )
+    return Names(
+        groups={**known.groups, **groups},
+        permission_sets={**known.permission_sets, **sets},
+        units={**known.units, **units},
+    )
+
+
+def _found(
+    kind: "NameKind",
+    lacking: Collection[str],
+    look: Callable[[Collection[str]], Iterable[tuple[str, str | None]]],
+    *,
+    before: Mapping[str, str],
+    ledger: "Ledger",
+) -> dict[str, str]:
+    """What the names stand for, as `look` finds it; each is remembered, or forgotten, at once."""
+    found = {}
+    for name, id_ in look(lacking) if lacking else ():
+        if id_ is not None:
+            found[name] = id_
+            if before.get(name) != id_:
+                ledger.remember_id(kind, name, id_)
+        elif name in before:
+            ledger.forget_id(kind, name)
+    return found
 
 
 def unknown(text: str, *, now: datetime) -> Notice:
@@ -87,31 +119,39 @@ def _lacking(names: Iterable[str], known: Iterable[str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def _sets(center: "IdentityCenterGateway", ledger: "Ledger") -> dict[str, str]:
-    """The ARNs of all permission sets by name: a set keeps its name, so that one look is enough.
+def _sets(
+    lacking: Collection[str], center: "IdentityCenterGateway", ledger: "Ledger"
+) -> Iterator[tuple[str, str | None]]:
+    """The ARNs of the permission sets of these names: a set keeps its name for ever.
 
-    One call for each set that nobody has looked at yet. Each is remembered at once: whoever has no
-    time for all of several hundred goes on where he stopped.
+    One call for each set that nobody has looked at yet, until the last of the names is found. Each
+    is remembered at once: whoever has no time for all of several hundred goes on where he stopped.
     """
-    found = {}
-    for arn in center.arns():
-        name = ledger.name_of_set(arn)
-        if name is None:
-            try:
-                name = center.name_of(arn)
-            except NotFoundError:
-                continue  # it went after the list was made
-            ledger.remember_set(arn, name)
+    arns = center.arns()
+    remembered = ledger.names_of_sets(arns)
+    found = {name: arn for arn, name in remembered.items()}
+    for arn in arns:
+        if found.keys() >= set(lacking):
+            break
+        if arn in remembered:
+            continue
+        try:
+            name = center.name_of(arn)
+        except NotFoundError:
+            continue  # it went after the list was made
+        ledger.remember_set(arn, name)
         found[name] = arn
-    return found
+    for name in lacking:
+        yield name, found.get(name)
 
 
-def _unit(path: str, organization: "OrganizationGateway") -> str | None:
+def _unit(
+    path: str, root: Callable[[], str], units_in: Callable[[str], Mapping[str, str]]
+) -> str | None:
     """The OU at the end of a path of names from the root; None where there is none."""
-    unit = organization.root()
+    unit: str | None = root()
     for name in path.strip("/").split("/"):
-        below = organization.units_in(unit)
-        if name not in below:
-            return None
-        unit = below[name]
+        if unit is None:
+            break
+        unit = units_in(unit).get(name)
     return unit

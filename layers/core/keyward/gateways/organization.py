@@ -150,9 +150,8 @@ class OrganizationGateway:
         return tuple(found)
 
     def _parent(self, child: str) -> str:
-        with translated(f"ListParents of {child}"):
-            (parent,) = self._client.list_parents(ChildId=child)["Parents"]
-        return parent["Id"]
+        pages = self._pages(f"ListParents of {child}", self._client.list_parents, ChildId=child)
+        return next(parent["Id"] for page in pages for parent in page["Parents"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
