@@ -1,4 +1,7 @@
-"""Identity Center as an administrator sees it: real calls, their events, and what is so now."""
+"""Identity Center as an administrator sees it: real calls, their events, and what is so now.
+
+He administers the organization, too: to move an account is to change who has access to it.
+"""
 
 from __future__ import annotations
 
@@ -98,22 +101,62 @@ class Center:
             TargetId=self.organization.accounts[account],
         )
 
+    def unassigning(self, name: str, account: str, *, group: str) -> Record:
+        """Begin to take a group's assignment away, and return its event, not delivered yet."""
+        return self.event(
+            "DeleteAccountAssignment",
+            name,
+            PrincipalType="GROUP",
+            PrincipalId=self.groups()[group],
+            TargetType="AWS_ACCOUNT",
+            TargetId=self.organization.accounts[account],
+        )
+
+    def moving(self, account: str, unit: str) -> Record:
+        """Move an account into an OU, and return the event of it, not delivered yet."""
+        organizations = self.caller.organizations
+        id_ = self.organization.accounts[account]
+        (parent,) = organizations.list_parents(ChildId=id_)["Parents"]
+        return cloudtrail.envelope(
+            cloudtrail.recorded(
+                self.caller,
+                organizations,
+                "MoveAccount",
+                AccountId=id_,
+                SourceParentId=parent["Id"],
+                DestinationParentId=self.organization.units[unit],
+            )
+        )
+
+    def access(self, account: str) -> set[str]:
+        """Return who holds what in an account, as "group aws-developers: Developer"."""
+        arns = self.caller.sso_admin.list_permission_sets_provisioned_to_account(
+            InstanceArn=self.instance, AccountId=self.organization.accounts[account]
+        )["PermissionSets"]
+        if not set(arns) <= set(self.known.values()):
+            self.names()
+        return {
+            f"{holder}: {name}"
+            for name, arn in self.known.items()
+            if arn in arns
+            for holder in self.holders(name, account)
+        }
+
     def wait_for_assignments(self) -> None:
-        """Return when AWS has made all assignments that it was asked for.
+        """Return when AWS has ended all assignments that it was asked for.
 
         Raises:
             TimeoutError: it has not.
 
         """
 
-        def made() -> bool:
+        def ended() -> bool:
             found = self.caller.sso_admin.list_account_assignment_creation_status(
-                InstanceArn=self.instance
+                InstanceArn=self.instance, Filter={"Status": "IN_PROGRESS"}
             )
-            statuses = {it["Status"] for it in found["AccountAssignmentsCreationStatus"]}
-            return statuses == {"SUCCEEDED"}
+            return not found["AccountAssignmentsCreationStatus"]
 
-        wait_until(made, "every assignment is made")
+        wait_until(ended, "every assignment has ended")
 
     def described(self, name: str) -> PermissionSetTypeDef:
         """Return description, session and relay state of a permission set."""

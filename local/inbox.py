@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 IAM_GUARD = "keyward-iam-guard"
 IDENTITY_CENTER_GUARD = "keyward-identity-center-guard"
+ACCOUNT_BASELINE = "keyward-account-baseline"
 SETTINGS_GUARD = "keyward-settings-guard"
-# Without Identity Center's: that one comes back to what AWS has not finished.
+# Without those that change Identity Center: they come back to what AWS has not finished.
 AT_ONCE = (IAM_GUARD, SETTINGS_GUARD)
 LEDGER = "keyward-ledger"
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from local.organization import Organization
 
 CLI = Path(sys.executable)
+# How the rules, and the kinds of notices, begin that are about Identity Center.
+IN_IDENTITY_CENTER = ("idc-", "baseline-", "account-", "rollout")
 
 
 class Step(Protocol):
@@ -99,8 +101,10 @@ class Story:
         self.inbox.wait_until_quiet()
         return self.inbox.take(lambda heard: not is_of_identity_center(heard))
 
-    def keyward(self, *arguments: str) -> str:
+    def keyward(self, *arguments: str, silent: bool = False) -> str:
         """Run the command line as an operator would, and return what it printed.
+
+        The command itself is shown unless it is `silent`.
 
         Raises:
             RuntimeError: it failed; the message is what it said.
@@ -108,8 +112,9 @@ class Story:
         """
         endpoint = self.organization.emulator.endpoint
         done = run(CLI, "-m", "keyward_cli", *arguments, endpoint=endpoint)
-        shown = " ".join(f"'{a}'" if " " in a else a for a in arguments)
-        self.note(f"$ keyward {shown}")
+        if not silent:
+            shown = " ".join(f"'{a}'" if " " in a else a for a in arguments)
+            self.note(f"$ keyward {shown}")
         if done.returncode:
             raise RuntimeError(done.stderr.strip() or done.stdout.strip())
         return done.stdout
@@ -128,7 +133,8 @@ def as_text(value: object) -> str:
 
 def is_of_identity_center(heard: Heard) -> bool:
     """Return whether an alert is about permission sets, assignments or people's sign-in."""
-    return heard.attributes.get("rule", "").startswith("idc-")
+    about = (heard.attributes.get("rule", ""), heard.attributes.get("kind", ""))
+    return any(it.startswith(IN_IDENTITY_CENTER) for it in about)
 
 
 def verb(alert: Heard) -> str:
