@@ -160,6 +160,7 @@ def test_the_schemas_take_the_sample_settings_with_comments(file: Path) -> None:
         "rules": f"rule-{file.stem}",
         "exemptions": "exemption",
         "permission-sets": "permission-set",
+        "baseline": "baseline",
     }.get(file.parent.name, file.stem)
     schema = json.loads((docs.DOCS / "schemas" / f"{name}.json").read_text())
     jsonschema.validate(json.loads(file.read_text()), schema)

@@ -4,6 +4,7 @@ Several baselines add up: an account has the access of all that select it.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Self
@@ -48,14 +49,16 @@ Source: https://docs.aws.amazon.com/organizations/latest/userguide/orgs_referenc
 _LIKE_UNIT_ID = re.compile(r"arn:.*|ou-[0-9a-z]+-[0-9a-z]+", re.ASCII | re.IGNORECASE | re.DOTALL)
 _LIKE_GROUP_ID = re.compile(r"arn:.*|[0-9a-f-]{32,}", re.ASCII | re.IGNORECASE | re.DOTALL)
 
-TagKey = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=128, pattern=r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"),
-]
-TagValue = Annotated[
-    str, StringConstraints(max_length=256, pattern=r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*|\*)$")
-]
-"""Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Tag.html"""
+TagKey = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+TagValue = Annotated[str, StringConstraints(max_length=256)]
+
+ANY_VALUE = "*"
+
+_OF_TAGS = frozenset("_.:/=+-@")
+"""What tags of accounts may hold beside letters, digits and spaces.
+
+Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Tag.html
+"""
 
 SELECTED = "ACTIVE"
 """The state of an account that can be given access; accounts in all others are skipped.
@@ -94,6 +97,19 @@ class Selector(Setting):
             raise ValueError(problem)
         return unit
 
+    @field_validator("tags")
+    @classmethod
+    def _are_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        for key, value in tags.items():
+            held = key if value == ANY_VALUE else key + value
+            if not all(it in _OF_TAGS or unicodedata.category(it)[0] in "LZN" for it in held):
+                message = (
+                    f"{key}: no account's tag is {value}; expected letters, digits, spaces and "
+                    f"{' '.join(sorted(_OF_TAGS))}, or {ANY_VALUE} alone for any value"
+                )
+                raise ValueError(message)
+        return tags
+
     @model_validator(mode="after")
     def _selects_something(self) -> Self:
         if not (self.everything or self.ids or self.unit or self.tags):
@@ -124,7 +140,7 @@ class Selector(Setting):
                 or (self.unit == other.unit and (self.children or not other.children))
             )
             and all(
-                key in other.tags and value in {"*", other.tags[key]}
+                key in other.tags and value in {ANY_VALUE, other.tags[key]}
                 for key, value in self.tags.items()
             )
         )
@@ -385,4 +401,6 @@ def _is_there(selector: Selector, place: Place, names: Names) -> bool:
 
 
 def _has_tags(selector: Selector, tags: Mapping[str, str]) -> bool:
-    return all(key in tags and value in {"*", tags[key]} for key, value in selector.tags.items())
+    return all(
+        key in tags and value in {ANY_VALUE, tags[key]} for key, value in selector.tags.items()
+    )
