@@ -6,13 +6,15 @@ world's clock goes on by them.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -44,6 +46,8 @@ class Accounts:
     sandbox: str
     groups: dict[str, str]
     sets: dict[str, str]
+    sent: list[tuple[datetime, int, str]] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def world(self) -> World:
@@ -152,13 +156,16 @@ class Accounts:
     def next_message(self) -> str | None:
         """Its next message to itself, at the time when it is due; None where none is."""
         client, url = self.center.sqs, self.world.services.environment.baseline_queue_url
-        found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages", [])
-        if not found:
+        while found := client.receive_message(QueueUrl=url).get("Messages", []):
+            client.delete_message(QueueUrl=url, ReceiptHandle=found[0]["ReceiptHandle"])
+            delay = self.center.baseline_delays.pop(0) if self.center.baseline_delays else 0
+            due = self.world.now + timedelta(seconds=delay)
+            heapq.heappush(self.sent, (due, next(self.numbers), str(found[0]["Body"])))
+        if not self.sent:
             return None
-        client.delete_message(QueueUrl=url, ReceiptHandle=found[0]["ReceiptHandle"])
-        if self.center.baseline_delays:
-            self.world.later(seconds=self.center.baseline_delays.pop(0))
-        return str(found[0]["Body"])
+        due, _, body = heapq.heappop(self.sent)
+        self.world.now = max(self.world.now, due)
+        return body
 
     def follow(self, *, most: int = 300) -> int:
         """Delivers what it sent itself, until nothing is left; says how many those were."""
@@ -194,9 +201,10 @@ class Accounts:
     def found(self, rule: str) -> list[FindingRecord]:
         return [record for record in self.world.findings() if rule in {record.rule, *record.also}]
 
-    def missing(self) -> FindingRecord:
-        """The one finding about missing access of the member."""
-        found, *others = (it for it in self.found(MISSING) if it.account == self.world.member)
+    def missing(self, account: str | None = None) -> FindingRecord:
+        """The one finding about missing access of the account."""
+        account = account or self.world.member
+        found, *others = (it for it in self.found(MISSING) if it.account == account)
         assert others == []
         return found
 

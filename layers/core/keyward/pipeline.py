@@ -487,12 +487,12 @@ def _have_looked_at_again(
     accounts = [subject for subject in claimed if isinstance(subject, AccountAccess)]
     for rule in rules if hint.origin == "event" else ():
         seconds = rule.again_seconds(settings.rules[rule.id])
-        if seconds is None or not rule.concerns(hint):
-            continue
-        if settings.rules[rule.id].mode is Mode.OFF:
+        if seconds is None or settings.rules[rule.id].mode is Mode.OFF:
             continue
         for account in accounts:
             message = facts.look_again(hint, account, after_seconds=seconds)
+            if message is None:
+                continue
             services.queue_of(rule.id).send(
                 message, delay_seconds=min(seconds, LONGEST_WAIT_SECONDS)
             )

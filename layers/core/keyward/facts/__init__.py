@@ -61,8 +61,13 @@ def scope(hint: Hint, baselines: Baselines) -> str | None:
     return accounts.scope(hint, baselines)
 
 
-def look_again(hint: Hint, account: AccountAccess, *, after_seconds: int) -> str:
-    """Keyward's word to itself: look at the account once its first days are over."""
+def look_again(hint: Hint, account: AccountAccess, *, after_seconds: int) -> str | None:
+    """Keyward's word to itself: look at the account once its first days are over.
+
+    None where the event begins none: Control Tower has not finished the account just then.
+    """
+    if (hint.event_source, hint.event_name) not in accounts.FINISHED:
+        return None
     over = hint.time + timedelta(seconds=after_seconds)
     return check_message(
         id_=f"grace-{hint.event_id}"[:MAX_ID_LENGTH],

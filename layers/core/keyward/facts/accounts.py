@@ -25,6 +25,12 @@ ACCOUNT_CHECK = "AccountCheck"
 What it looks at for any other reason, such as a sweep, nobody knows since when it is so.
 """
 
+FINISHED = frozenset(
+    ("controltower.amazonaws.com", name)
+    for name in ("CreateManagedAccount", "UpdateManagedAccount")
+)
+"""The events by which Control Tower says that it has finished an account."""
+
 GRACE_OVER = "GraceOver"
 """Why Keyward looks at an account whose first user's own access was to stay until now."""
 

@@ -4,8 +4,8 @@ Why: Account Factory assigns a permission set, mostly AWSAdministratorAccess, di
 who is named when an account is ordered. Nobody reviews that, it ends with no group, and whoever is
 named for many accounts is administrator of all of them.
 
-Raised by: Keyward's own look at an account, `grace_minutes` after it was finished or given its
-access; nothing that happens earlier. Regions: none of its own.
+Raised by: Keyward's own look at an account, `grace_minutes` after Control Tower has made, enrolled
+or updated it; nothing that happens earlier. Regions: none of its own.
 In mode enforce the assignment is removed, but only once everything that the account's baselines
 want is in place: somebody else can do the work then. Until then it is reported. In the management
 account this needs `act_in_management_account` in /keyward/settings. Sessions begun before may live
@@ -102,4 +102,5 @@ RULE = Rule(
     judge=judge,
     fix="Let a baseline give a group what the person needs, then remove the assignment.",
     needs="state",
+    again_seconds=lambda settings: settings.grace_minutes * 60,
 )
