@@ -205,8 +205,8 @@ class Accepted(BaseModel):
 
     `rules` holds each rule's validated parameter as JSON values; `permission_sets` the catalogue's
     entries by name, each whole; `unchecked` those that changed then, and that nobody was told yet
-    to compare with what is; `baselines` the accounts' by name, `unrolled` those that changed or
-    went then and whose accounts nobody was told yet to look at; `enforcing_since` when each rule
+    to compare with what is; `baselines` the accounts' by name, `unrolled` those that changed
+    then and whose accounts nobody was told yet to look at; `enforcing_since` when each rule
     began to enforce; `parameters` the version of each parameter that was accepted.
     """
 

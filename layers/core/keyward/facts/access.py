@@ -212,6 +212,8 @@ def _stale(
     """The assignments to groups that no baseline wants here: exclusive ones, or those elsewhere."""
     accepted = reach.accepted()
     baselines = baselines_of(accepted.baselines)
+    if baselines.keys() != accepted.baselines.keys() or account.unknown:
+        return []  # what nobody can read, or knows by name, may want it
     everywhere, _ = wanted(baselines, baselines, names)
     elsewhere = {it.key: it.baselines for it in everywhere}
     here = {it.key for it in account.wanted or ()}
