@@ -373,7 +373,7 @@ class Ledger:
             **_key("rollouts", rollout.id),
             "version": {"N": str(rollout.version)},
             "expires_at": {"N": str(int((rollout.created_at + RETENTION).timestamp()))},
-            "body": {"B": zlib.compress(rollout.model_dump_json().encode())},
+            "body": {"B": rollout.packed()},
         }
         self._replace(
             {"Put": _conditional_put(item, replacing=replacing.version if replacing else 0)}
@@ -538,7 +538,7 @@ def _sort_key(name: str) -> str:
 
 
 def _rollout(item: Item) -> Rollout:
-    return Rollout.model_validate_json(zlib.decompress(item["body"]["B"]))
+    return Rollout.unpacked(item["body"]["B"])
 
 
 def _news_of(what: FindingRecord | Notice) -> datetime:

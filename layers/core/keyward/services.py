@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,10 @@ Source: https://docs.aws.amazon.com/general/latest/gr/iam-service.html
 """
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """What the template tells a function."""
@@ -77,6 +81,7 @@ class Services:
 
     environment: Environment
     sleep: Any = time.sleep
+    clock: Any = _utc_now
     _settings: tuple[datetime, Accepted | None] | None = field(default=None, init=False)
     _members: dict[str, tuple[datetime, bool]] = field(default_factory=dict, init=False)
     _parents: dict[str, tuple[datetime, tuple[str, ...]]] = field(default_factory=dict, init=False)
@@ -139,6 +144,7 @@ class Services:
                         self.accepted(now).settings.identity_center.calls_per_second
                     ),
                     sleep=self.sleep,
+                    clock=self.clock,
                 ).take,
             )
         return self._center

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from mypy_boto3_identitystore import IdentityStoreClient
     from mypy_boto3_sso_admin import SSOAdminClient
     from mypy_boto3_sso_admin.type_defs import (
+        AccountAssignmentForPrincipalTypeDef,
         AccountAssignmentOperationStatusTypeDef,
         CreatePermissionSetRequestTypeDef,
+        ListAccountAssignmentsForPrincipalRequestTypeDef,
         PermissionSetProvisioningStatusTypeDef,
         PermissionSetTypeDef,
         UpdatePermissionSetRequestTypeDef,
@@ -336,12 +338,25 @@ class IdentityCenterGateway:
             MaxResults=PAGE_SIZE,
         )
         return tuple(
-            (held["AccountId"], held["PermissionSetArn"])
-            for page in pages
-            for held in page["AccountAssignments"]
-            if "AccountId" in held and "PermissionSetArn" in held
-            if (held.get("PrincipalType"), held.get("PrincipalId")) == (kind.value, principal_id)
+            own for page in pages for own in _own(page["AccountAssignments"], kind, principal_id)
         )
+
+    def some_assignments_of(
+        self, kind: PrincipalKind, principal_id: str, *, after: str | None
+    ) -> tuple[tuple[tuple[AccountId, str], ...], str | None]:
+        """One page of `assignments_of`, and where the next one begins. One call."""
+        request: ListAccountAssignmentsForPrincipalRequestTypeDef = {
+            "InstanceArn": self.instance_arn(),
+            "PrincipalType": kind.value,
+            "PrincipalId": principal_id,
+            "MaxResults": PAGE_SIZE,
+        }
+        if after is not None:
+            request["NextToken"] = after
+        with self._call(f"ListAccountAssignmentsForPrincipal {principal_id}"):
+            page = self._admin.list_account_assignments_for_principal(**request)
+        found = _own(page["AccountAssignments"], kind, principal_id)
+        return found, page.get("NextToken") or None
 
     # The identity store: its limit is one for each operation, and takes no token
 
@@ -742,6 +757,20 @@ class IdentityCenterGateway:
             self._described(arn)
             message = f"{error}: there is no policy {policy}: correct the catalogue"
             raise GatewayError(message, code="NoSuchPolicy") from error
+
+
+def _own(
+    assignments: "Iterable[AccountAssignmentForPrincipalTypeDef]",
+    kind: PrincipalKind,
+    principal_id: str,
+) -> tuple[tuple[AccountId, str], ...]:
+    """Account and permission set of those that are the principal's own, and no group's."""
+    return tuple(
+        (held["AccountId"], held["PermissionSetArn"])
+        for held in assignments
+        if "AccountId" in held and "PermissionSetArn" in held
+        if (held.get("PrincipalType"), held.get("PrincipalId")) == (kind.value, principal_id)
+    )
 
 
 def _seconds_of(described: "PermissionSetTypeDef", arn: str) -> int:

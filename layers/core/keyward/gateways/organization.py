@@ -10,7 +10,10 @@ from keyward.gateways.translate import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient
-    from mypy_boto3_organizations.type_defs import AccountTypeDef
+    from mypy_boto3_organizations.type_defs import (
+        AccountTypeDef,
+        ListAccountsForParentRequestTypeDef,
+    )
     from mypy_boto3_sts import STSClient
 
 MEMBER_ROLE = "keyward/keyward-member"
@@ -111,6 +114,18 @@ class OrganizationGateway:
             ParentId=parent,
         )
         return tuple(_description(account) for page in pages for account in page["Accounts"])
+
+    def some_accounts_in(
+        self, parent: str, *, after: str | None
+    ) -> tuple[tuple[AccountDescription, ...], str | None]:
+        """One page of `accounts_in`, and where the next one begins. One call."""
+        request: ListAccountsForParentRequestTypeDef = {"ParentId": parent}
+        if after is not None:
+            request["NextToken"] = after
+        with translated(f"ListAccountsForParent {parent}"):
+            page = self._client.list_accounts_for_parent(**request)
+        found = tuple(_description(account) for account in page["Accounts"])
+        return found, page.get("NextToken") or None
 
     def _pages[P: Mapping[str, Any]](
         self, what: str, operation: Callable[..., P], **asked: object
