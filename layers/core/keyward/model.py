@@ -545,6 +545,45 @@ class AccountLifecycle:
         return
 
 
+class Governed(StrEnum):
+    """What an organization is governed by, and an event alone tells the change of."""
+
+    MEMBERSHIP = "membership of account"
+    POLICY = "policy"
+    POLICY_TYPE = "policy type"
+    TRAIL = "trail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationChange:
+    """Something that keeps the organization's accounts in check, and that an event changed.
+
+    `name` says which one of its kind; `change` is the call; `values` what the event tells of it.
+    """
+
+    account: AccountId
+    what: Governed
+    name: str
+    change: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+
+    @property
+    def unique_id(self) -> str | None:
+        """What and name."""
+        return f"{self.what}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """How people call it."""
+        return f"{self.what} {self.name}".rstrip()
+
+    @property
+    def owner(self) -> None:
+        """No IAM user."""
+        return
+
+
 class Part(StrEnum):
     """The parts of Identity Center of which no API shows what was: the change is all there is."""
 
@@ -740,7 +779,7 @@ OfIdentityCenter = PermissionSet | AccountAssignment | DirectoryIdentity | Group
 OfAccounts = AccountAccess
 """Subjects that Organizations and Identity Center show together."""
 
-EventOnly = OwnResource | IdentityCenterChange | SignIn | AccountLifecycle
+EventOnly = OwnResource | IdentityCenterChange | SignIn | AccountLifecycle | OrganizationChange
 """Subjects that no API shows: the event is all there is, and nothing is read again."""
 
 type Subject = OfIam | OfIdentityCenter | OfAccounts | EventOnly
