@@ -23,9 +23,11 @@ from keyward.model import (
     Contained,
     CredentialKind,
     Expectation,
+    Governed,
     Hint,
     IamUser,
     IdentityCenterChange,
+    OrganizationChange,
     OwnResource,
     Part,
     PermissionSet,
@@ -312,6 +314,15 @@ def a_lifecycle(
     """How the making of an account ended."""
     known: dict[str, Any] = {"account": MEMBER, "name": MEMBER, "since": NOW}
     return AccountLifecycle(change=change, state=state, **(known | others))
+
+
+def an_organization_change(
+    what: Governed, change: str = "", *, account: AccountId = HUB, name: str = "it", **values: str
+) -> OrganizationChange:
+    """A change of what governs the organization; `values` are what the event tells of it."""
+    return OrganizationChange(
+        account=account, what=what, name=name, change=change, values=values, since=NOW
+    )
 
 
 def a_center_change(

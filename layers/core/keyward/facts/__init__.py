@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from keyward.baselines import Baselines
 from keyward.events import KEYWARD, check_message
-from keyward.facts import access, accounts, directory, iam, identity_center
+from keyward.facts import access, accounts, directory, iam, identity_center, organization
 from keyward.model import (
     AccountAccess,
     Catalogue,
@@ -52,6 +52,7 @@ def claimed(
         *identity_center.claimed(hint, catalogue),
         *directory.claimed(hint),
         *accounts.claimed(hint, baselines),
+        *organization.claimed(hint),
         *changed_by(hint),
     )
 

@@ -11,7 +11,7 @@ from keyward.rule import AnyRule
 GUARDS: dict[str, tuple[str, ...]] = {
     "iam_guard": ("iam_", "keyward_"),
     "identity_center_guard": ("idc_",),
-    "account_baseline": ("account_", "baseline_"),
+    "account_baseline": ("account_", "baseline_", "org_", "trail_"),
 }
 """Guard -> how the names of its rules' modules begin."""
 
