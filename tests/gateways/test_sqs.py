@@ -12,11 +12,14 @@ import moto
 import pytest
 from botocore.stub import Stubber
 
-from keyward.errors import GatewayError
-from keyward.events import Follow, loads, message
+from keyward import rules
+from keyward.errors import EventError, GatewayError
+from keyward.events import Follow, RolloutStep, loads, message
 from keyward.gateways.sqs import LONGEST_DELAY_SECONDS, SqsGateway
+from keyward.services import Environment, Services
 
 REGION = "us-east-1"
+ROLLOUT = "20260301T120000-one"
 FINDING = "0123456789abcdef0123"
 
 
@@ -60,6 +63,52 @@ def test_a_word_to_itself_is_one_that_keyward_reads(queue: Queue) -> None:
     assert json.loads(received["Body"]) == {"keyward": "follow", "finding": FINDING, "ticket": 3}
 
 
+def test_the_next_step_of_a_rollout_is_one_that_keyward_reads(queue: Queue) -> None:
+    queue.gateway.roll(ROLLOUT, ticket=3, delay_seconds=0)
+    (received,) = queue.client.receive_message(QueueUrl=queue.url)["Messages"]
+    assert message(loads(received["Body"])) == RolloutStep(id=ROLLOUT, ticket=3)
+    assert json.loads(received["Body"]) == {"keyward": "rollout", "id": ROLLOUT, "ticket": 3}
+
+
+@pytest.mark.parametrize("id_", ["a", "x" * 64, ROLLOUT])
+@pytest.mark.parametrize("ticket", [0, 10**9])
+def test_any_step_of_a_rollout_is_read(id_: str, ticket: int) -> None:
+    asked = {"keyward": "rollout", "id": id_, "ticket": ticket}
+    assert message(asked) == RolloutStep(id=id_, ticket=ticket)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": ""},
+        {"id": "x" * 65},
+        {"id": "one\ntwo"},
+        {"id": "über"},
+        {"id": None},
+        {"id": 1},
+        {"id": ["one"]},
+        {"ticket": -1},
+        {"ticket": None},
+        {"ticket": 1.5},
+        {"ticket": "soon"},
+        {"more": 1},
+        {"keyward": "rollouts"},
+        {"keyward": ["rollout"]},
+    ],
+)
+def test_a_step_of_a_rollout_that_is_none_goes_to_the_dead_letters(wrong: dict[str, Any]) -> None:
+    with pytest.raises(EventError):
+        message({"keyward": "rollout", "id": ROLLOUT, "ticket": 1} | wrong)
+
+
+@pytest.mark.parametrize("missing", ["id", "ticket"])
+def test_a_step_of_a_rollout_says_which_and_when(missing: str) -> None:
+    asked = {"keyward": "rollout", "id": ROLLOUT, "ticket": 1}
+    del asked[missing]
+    with pytest.raises(EventError):
+        message(asked)
+
+
 @pytest.mark.parametrize(
     ("asked", "given"),
     [(0, 0), (30, 30), (LONGEST_DELAY_SECONDS, 900), (LONGEST_DELAY_SECONDS + 1, 900)],
@@ -78,3 +127,42 @@ def test_a_refusal_is_the_gateways_error(queue: Queue, code: str, *, retryable: 
         with pytest.raises(GatewayError) as raised:
             queue.gateway.send("text")
     assert (raised.value.code, raised.value.retryable) == (code, retryable)
+
+
+@pytest.mark.parametrize("guard", ["account_baseline", "identity_center_guard"])
+def test_what_is_done_is_followed_on_the_queue_of_its_own_guard(
+    guard: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    with moto.mock_aws():
+        client = boto3.client("sqs", region_name=REGION)
+        urls = {
+            name: client.create_queue(QueueName=name)["QueueUrl"]
+            for name in ("account_baseline", "identity_center_guard")
+        }
+        services = Services(
+            environment=Environment(
+                table="keyward-ledger",
+                hub_account="123456789012",
+                function="keyward-operator",
+                center_queue_url=urls["identity_center_guard"],
+                baseline_queue_url=urls["account_baseline"],
+                region=REGION,
+            ),
+            sleep=lambda _seconds: None,
+        )
+        followed = rules.of_guard(guard)
+        for rule in followed:
+            services.queue_of(rule.id).follow(FINDING, ticket=1, delay_seconds=0)
+        waiting = {
+            name: int(
+                client.get_queue_attributes(
+                    QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+                )["Attributes"]["ApproximateNumberOfMessages"]
+            )
+            for name, url in urls.items()
+        }
+    assert followed
+    assert waiting == {name: len(followed) if name == guard else 0 for name in urls}
