@@ -19,6 +19,7 @@ from keyward.gateways.sqs import SqsGateway
 from keyward.gateways.ssm import SsmGateway
 from keyward.gateways.trail import TrailGateway
 from keyward.ledger import Ledger
+from keyward.rules import GUARDS
 from keyward.settings import Accepted
 from keyward.throttle import Bucket
 
@@ -30,9 +31,6 @@ SETTINGS_SECONDS = 30
 
 MEMBERSHIP_SECONDS = 300
 """Whether an account is an active member, and in which OUs, is asked again after this long."""
-
-BASELINE_RULES = ("account-", "baseline-")
-"""How the ids of the rules begin that account_baseline runs."""
 
 EXPIRY_MARGIN = timedelta(minutes=5)
 """Credentials are renewed so long before they end."""
@@ -117,7 +115,8 @@ class Services:
 
     def queue_of(self, rule: str) -> SqsGateway:
         """The queue of the guard that follows what is done for this rule's sake."""
-        return self.baseline_queue if rule.startswith(BASELINE_RULES) else self.center_queue
+        is_of_accounts = rule.replace("-", "_").startswith(GUARDS["account_baseline"])
+        return self.baseline_queue if is_of_accounts else self.center_queue
 
     @cached_property
     def trail(self) -> TrailGateway:
