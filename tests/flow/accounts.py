@@ -216,27 +216,32 @@ class Accounts:
 def the_accounts(world: World, monkeypatch: Any) -> Iterator[Accounts]:
     """Two units, a member in the root, four groups, four permission sets; no baseline yet."""
     with a_center(world, monkeypatch) as center:
-        organizations = boto3.client("organizations", region_name=REGION)
-        (root,) = organizations.list_roots()["Roots"]
-        units = {
-            name: organizations.create_organizational_unit(ParentId=root["Id"], Name=name)[
-                "OrganizationalUnit"
-            ]["Id"]
-            for name in ("Workloads", "Sandbox")
-        }
-        names = ("Developer", "ReadOnly", "SecurityAudit", "PowerUser")
-        yield Accounts(
-            center=center,
-            organizations=organizations,
-            root=root["Id"],
-            workloads=units["Workloads"],
-            sandbox=units["Sandbox"],
-            groups={
-                name: center.group(name)
-                for name in ("Developers", "Everybody", "Auditors", "Operators")
-            },
-            sets={name: center.permission_set(name, READ_ONLY_ACCESS) for name in names},
-        )
+        yield accounts_of(center)
+
+
+def accounts_of(center: Center) -> Accounts:
+    """What `the_accounts` yields, made in an Identity Center that is there."""
+    organizations = boto3.client("organizations", region_name=REGION)
+    (root,) = organizations.list_roots()["Roots"]
+    units = {
+        name: organizations.create_organizational_unit(ParentId=root["Id"], Name=name)[
+            "OrganizationalUnit"
+        ]["Id"]
+        for name in ("Workloads", "Sandbox")
+    }
+    names = ("Developer", "ReadOnly", "SecurityAudit", "PowerUser")
+    return Accounts(
+        center=center,
+        organizations=organizations,
+        root=root["Id"],
+        workloads=units["Workloads"],
+        sandbox=units["Sandbox"],
+        groups={
+            name: center.group(name)
+            for name in ("Developers", "Everybody", "Auditors", "Operators")
+        },
+        sets={name: center.permission_set(name, READ_ONLY_ACCESS) for name in names},
+    )
 
 
 def an_operator_of_keyward(role: str = "keyward-identity-center-guard") -> dict[str, Any]:
