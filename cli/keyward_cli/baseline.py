@@ -131,8 +131,10 @@ def stop(
     found = reply["rollout"]
     if as_json:
         show_json(found)
-    else:
+    elif RolloutState(found["state"]).over:
         say(f"Stopped {found['id']}: {found['assigned']} of {found['total']} were assigned")
+    else:
+        say(f"Being stopped: AWS is still at {found['under_way']}, which is followed to its end")
 
 
 @baseline_app.command(
@@ -163,7 +165,7 @@ def rollouts(
                 it["id"],
                 it["state"],
                 it["scope"],
-                it["lacking"],
+                it["accounts"],
                 f"{it['assigned']} of {it['total']}",
                 it["failed"],
                 it["created_at"],
@@ -338,7 +340,7 @@ def _is_over(found: Fields) -> bool:
 
 
 def _planning(found: Fields) -> str:
-    return f"planning: {found['found']} accounts found, {found['lacking']} of them lack something"
+    return f"planning: {found['found']} accounts found, {found['to_read']} lists left to read"
 
 
 def _running(found: Fields) -> str:
@@ -424,7 +426,7 @@ def _what_it_does(rollout: Fields) -> str:
         return f"Nothing to assign: {rollout['selected']} accounts have what their baselines want"
     left = rollout["remaining_seconds"]
     return (
-        f"{rollout['total']} assignments in {rollout['lacking']} accounts, of "
+        f"{rollout['total']} assignments in {rollout['accounts']} accounts, of "
         f"{rollout['selected']} that baselines select"
         f"{f'; it takes about {_time(left)}' if left is not None else ''}"
     )
@@ -450,6 +452,8 @@ def _note(rollout: Fields) -> str:
         return str(rollout["outdated"])
     if rollout["state"] == RolloutState.PLANNED and rollout["total"]:
         return "waits for keyward baseline apply"
+    if rollout["stopping"] and not RolloutState(rollout["state"]).over:
+        return f"being stopped: {rollout['stopping']}"
     return str(rollout["outcome"] or rollout["reason"])
 
 

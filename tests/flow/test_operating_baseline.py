@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from keyward import operating
+from keyward.baselines import baselines_of
 from keyward.findings import State
-from keyward.rollout import Pair, Rollout, RolloutState
-from tests.flow.accounts import MISSING, Accounts, the_accounts
+from keyward.rollout import Pair, Rollout, RolloutState, digests
+from tests.flow.accounts import MISSING, STALE, Accounts, the_accounts
 from tests.flow.world import World
 
 DEVELOPERS = ("Developers", "Developer")
 EVERYBODY = ("Everybody", "ReadOnly")
 NOBODY = "999988887777"
+LIFECYCLE = "account-lifecycle-failed"
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def a_rollout(world: World, id_: str = "r-1", **changes: Any) -> Rollout:
             "by": "ana",
             "reason": "asked for a plan",
             "created_at": world.now,
-            "settings_version": accepted.version,
+            "baselines": digests(baselines_of(accepted.baselines)),
             "pairs": (
                 Pair(
                     group_id="g-1",
@@ -62,6 +64,7 @@ def a_rollout(world: World, id_: str = "r-1", **changes: Any) -> Rollout:
             "names": {world.member: "workload"},
             "wanted": {world.member: (0, 1)},
             "missing": {world.member: (0, 1)},
+            "accounts": 1,
             "total": 2,
             **changes,
         }
@@ -153,6 +156,7 @@ def test_rollouts_that_are_to_bring_something_are_named(accounts: Accounts) -> N
     a_rollout(world, "r-1")
     a_rollout(world, "r-2", state=RolloutState.STOPPED)
     a_rollout(world, "r-3", missing={world.other_member: (0,)})
+    a_rollout(world, "r-4", skipped={world.member: "exempt"})
     found = ask(world, "baseline-account", account=world.member)
     assert found["rollouts"] == [{"id": "r-1", "state": "planned", "lacking": 2}]
 
@@ -222,12 +226,13 @@ def test_many_findings_of_an_account_are_cut_and_that_is_said(
 # Exempting and releasing
 
 
-def exempted(accounts: Accounts) -> dict[str, Any]:
+def exempted(accounts: Accounts, rule: str = MISSING) -> dict[str, Any]:
     """An exemption of the account, as an operator makes it from the finding."""
+    (record,) = accounts.found(rule)
     return ask(
         accounts.world,
         "exempt",
-        finding=accounts.missing().key,
+        finding=record.key,
         owner="team@example.com",
         reason="is wound up",
         ticket="SEC-1",
@@ -237,8 +242,8 @@ def exempted(accounts: Accounts) -> dict[str, Any]:
 
 def test_an_exempt_account_is_given_nothing(accounts: Accounts) -> None:
     world = accounts.world
-    kept = {"baselines": {"workloads": accounts.baseline(DEVELOPERS)}}
-    world.settings(settings={"ceiling": "report"}, **kept)
+    baselines = {"workloads": accounts.baseline(DEVELOPERS)}
+    world.settings(settings={"ceiling": "report"}, baselines=baselines)
     accounts.settle(accounts.enrolled())
     assert accounts.missing().state is State.OPEN
     made = exempted(accounts)
@@ -251,10 +256,25 @@ def test_an_exempt_account_is_given_nothing(accounts: Accounts) -> None:
         world.member,
         f"{world.member}/access",
     )
-    world.settings(exemptions={made["exemption"]: exemption}, **kept)
+    world.settings(exemptions={made["exemption"]: exemption}, baselines=baselines)
     accounts.settle(accounts.enrolled())
     assert accounts.held() == set()
     assert accounts.missing().state is State.EXEMPT
+
+
+@pytest.mark.parametrize("rule", [STALE, LIFECYCLE])
+def test_what_else_is_found_about_accounts_can_be_exempted(accounts: Accounts, rule: str) -> None:
+    accounts.settings(
+        {"sandbox": accounts.baseline(DEVELOPERS, accounts=[{"unit": accounts.sandbox}])}
+    )
+    accounts.center.assigned(accounts.sets["Developer"], "GROUP", accounts.groups["Developers"])
+    is_lifecycle = rule == LIFECYCLE
+    event = accounts.enrolled(state="FAILED") if is_lifecycle else accounts.move(accounts.root)
+    accounts.settle(event)
+    made = exempted(accounts, rule)
+    assert made["ok"], made
+    (record,) = accounts.found(rule)
+    assert (record.state, record.exempt_by) == (State.EXEMPT, made["exemption"])
 
 
 def test_an_exemption_of_an_account_covers_no_other(accounts: Accounts) -> None:
@@ -315,3 +335,173 @@ def test_a_release_of_an_account_in_a_rollout_says_until_when_it_waits(
     answer = ask(world, "release", finding=record.key, reason="agreed with its owner")
     assert answer["ok"] is False
     assert f"in rollout r-1, until {until:%Y-%m-%d %H:%M} UTC" in answer["error"]
+
+
+# Plans and rollouts
+
+LIMIT_BYTES = 6_000_000
+"""What Lambda sends at most: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+
+@pytest.mark.parametrize(
+    "scope",
+    ["", "all", "baseline ", "baseline A", "account 12", "unit x", "everything\n", "everything x"],
+)
+def test_a_scope_that_is_none_is_refused(accounts: Accounts, scope: str) -> None:
+    answer = ask(accounts.world, "baseline-plan", scope=scope)
+    assert answer["ok"] is False
+    assert answer["error"].startswith("baseline-plan: scope: ")
+    assert accounts.world.ledger.rollouts() == []
+
+
+def test_a_rollout_of_a_thousand_accounts_comes_in_answers_that_lambda_sends(
+    accounts: Accounts,
+) -> None:
+    world = accounts.world
+    reason = "Received a 409 status error: " + 170 * "x"
+    missing = {f"{number:012}": tuple(range(15)) for number in range(1000)}
+    a_rollout(
+        world,
+        pairs=tuple(
+            Pair(
+                group_id=f"{number:08}-0000-0000-0000-000000000000",
+                permission_set_arn=f"arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-{number:016}",
+                group_name=100 * "g",
+                permission_set_name=32 * "s",
+                baselines=tuple(64 * "b" for _ in range(10)),
+            )
+            for number in range(15)
+        ),
+        names=dict.fromkeys(missing, 50 * "n"),
+        missing=missing,
+        failed=dict.fromkeys(missing, 15 * (reason,)),
+        total=15_000,
+    )
+    seen: list[str] = []
+    sizes, after = [], None
+    while True:
+        answer = ask(world, "baseline-rollout", id="r-1", accounts=True, after=after)
+        sizes.append(len(json.dumps(answer)))
+        seen += [row["account"] for row in answer["accounts"]]
+        assert ("pairs" in answer) is (after is None)
+        after = answer["next"]
+        if after is None:
+            break
+    assert seen == sorted(missing)
+    assert len(sizes) == 5
+    assert max(sizes) < LIMIT_BYTES / 2
+    whole = ask(world, "baseline-rollouts")
+    assert len(json.dumps(whole)) < 2_000
+    assert whole["rollouts"][0]["total"] == 15_000
+
+
+def test_an_account_of_very_many_assignments_is_a_page_by_itself(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operating, "PAIRS_A_PAGE", 3)
+    world = accounts.world
+    missing = {"000000000001": (0, 1), "000000000002": (0, 1, 0, 1), "000000000003": (0,)}
+    a_rollout(world, missing=missing)
+    pages, after = [], None
+    while True:
+        answer = ask(world, "baseline-rollout", id="r-1", accounts=True, after=after)
+        pages.append([row["account"] for row in answer["accounts"]])
+        after = answer["next"]
+        if after is None:
+            break
+    assert pages == [[account] for account in missing]
+
+
+def test_how_far_a_rollout_is_comes_without_its_accounts(accounts: Accounts) -> None:
+    a_rollout(accounts.world, assigned=1)
+    answer = ask(accounts.world, "baseline-rollout", id="r-1")
+    assert "accounts" not in answer
+    assert (answer["rollout"]["assigned"], answer["rollout"]["total"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"state": RolloutState.PLANNING}, "still being planned"),
+        ({"state": RolloutState.DONE}, "is done"),
+        ({"state": RolloutState.STOPPED}, "is stopped"),
+        ({"total": 3}, "is about 3 assignments by now"),
+    ],
+)
+def test_what_is_no_plan_as_it_was_seen_is_not_applied(
+    accounts: Accounts, changes: dict[str, Any], says: str
+) -> None:
+    before = a_rollout(accounts.world, **changes)
+    answer = ask(accounts.world, "baseline-apply", id="r-1", total=2)
+    assert answer["ok"] is False
+    assert says in answer["error"]
+    assert accounts.world.ledger.rollout("r-1") == before
+
+
+def test_a_plan_is_not_applied_while_keyward_is_paused(accounts: Accounts) -> None:
+    world = accounts.world
+    before = a_rollout(world)
+    ask(world, "pause", hours=4, reason="a migration")
+    answer = ask(world, "baseline-apply", id="r-1")
+    assert answer["ok"] is False
+    assert "in mode report" in answer["error"]
+    assert world.ledger.rollout("r-1") == before
+
+
+def test_a_plan_is_outdated_by_a_change_of_its_own_baselines_only(accounts: Accounts) -> None:
+    world = accounts.world
+    workloads = accounts.baseline(DEVELOPERS, EVERYBODY)
+    own = digests(baselines_of({"workloads": workloads}))
+    a_rollout(world, "r-1", scope="baseline workloads", baselines=own)
+    a_rollout(world, "r-2", scope="everything", baselines=own)
+
+    def outdated() -> list[str | None]:
+        return [it["outdated"] for it in ask(world, "baseline-rollouts")["rollouts"]]
+
+    assert outdated() == [None, None]
+    accounts.settings({"workloads": workloads, "sandbox": accounts.baseline(EVERYBODY)})
+    changed = "baselines changed since it was planned"
+    assert outdated() == [changed, None]
+    accounts.settings({"workloads": accounts.baseline(EVERYBODY)})
+    assert outdated() == [changed, changed]
+
+
+@pytest.mark.parametrize(("age", "is_old"), [(24 * 60, False), (24 * 60 + 1, True)])
+def test_a_plan_is_as_old_as_what_it_read(accounts: Accounts, *, age: int, is_old: bool) -> None:
+    world = accounts.world
+    planned_at = world.now - timedelta(minutes=age)
+    a_rollout(world, created_at=planned_at - timedelta(hours=1), planned_at=planned_at)
+    (found,) = ask(world, "baseline-rollouts")["rollouts"]
+    assert (found["outdated"] is not None) is is_old
+
+
+def test_what_runs_already_is_not_begun_anew(accounts: Accounts) -> None:
+    world = accounts.world
+    before = a_rollout(
+        world,
+        state=RolloutState.RUNNING,
+        started_at=world.now,
+        claim_until=world.now + timedelta(minutes=1),
+    )
+    answer = ask(world, "baseline-apply", id="r-1", total=2)
+    assert (answer["ok"], answer["rollout"]["state"]) == (True, "running")
+    assert world.ledger.rollout("r-1") == before
+    assert accounts.next_message() is None
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"act": "baseline-apply"},
+        {"act": "baseline-stop", "reason": "the wrong group"},
+        {"act": "baseline-rollout"},
+    ],
+)
+def test_a_rollout_that_there_is_not_is_one_line(
+    accounts: Accounts, request_: dict[str, Any]
+) -> None:
+    answer = ask(accounts.world, **request_, id="r-9")
+    assert answer == {
+        "ok": False,
+        "error": "no rollout r-9: keyward baseline rollouts shows those that there are",
+    }

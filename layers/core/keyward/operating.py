@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from keyward import bootstrapping, planner, releasing, rollouts, rules, settling
 from keyward.actions import IamAction
 from keyward.alerts import Alert
-from keyward.baselines import SELECTED
+from keyward.baselines import SELECTED, baselines_of
 from keyward.compiling import EXEMPTIONS, Parameter, compiled
 from keyward.errors import GatewayError, KeywardError, RequestError
 from keyward.events import check_message
@@ -21,7 +21,7 @@ from keyward.facts import access
 from keyward.findings import FindingRecord, Notice, Severity, State, finding_key
 from keyward.model import Access, AccountAccess
 from keyward.observability import count, logger
-from keyward.rollout import Rollout, RolloutState
+from keyward.rollout import Rollout, RolloutState, digests, in_scope
 from keyward.rule import in_force
 from keyward.services import Services
 from keyward.settings import Accepted, AccountIdText, Mode, RuleId
@@ -573,14 +573,13 @@ def _accounts_of(
     rollout: Rollout, *, after: str | None
 ) -> tuple[list[dict[str, object]], str | None]:
     """A page of the accounts that something is to be said of, and where the next page begins."""
-    of_note = {account for account, pairs in rollout.missing.items() if pairs}
-    accounts = sorted(of_note | rollout.skipped.keys() | rollout.failed.keys())
+    accounts = sorted(rollout.missing.keys() | rollout.skipped.keys() | rollout.failed.keys())
     rows: list[dict[str, object]] = []
     pairs = 0
     for account in accounts:
         if after is not None and account <= after:
             continue
-        missing = rollout.missing.get(account, ())
+        missing = () if account in rollout.skipped else rollout.missing.get(account, ())
         pairs += len(missing)
         if rows and (len(rows) >= ACCOUNTS_A_PAGE or pairs > PAIRS_A_PAGE):
             return rows, str(rows[-1]["account"])
@@ -602,7 +601,8 @@ def _baseline_apply(
     """Lets a plan run. Where it runs already nothing changes: an answer may have been lost."""
     rollout, accepted = _existing_rollout(request.id, services), _accepted(services)
     if rollout.state is RolloutState.RUNNING:
-        return {"rollout": _in_numbers(rollout, accepted, now)}
+        running = rollouts.apply(rollout.id, by=request.by, services=services, now=now)
+        return {"rollout": _in_numbers(running, accepted, now)}
     if rollout.state is not RolloutState.PLANNED:
         message = f"rollout {rollout.id} is {rollout.state}: keyward baseline plan makes a new one"
         if rollout.state is RolloutState.PLANNING:
@@ -618,16 +618,16 @@ def _baseline_apply(
     if mode is not Mode.ENFORCE:
         message = f"rule {MISSING} is in mode {mode}: nothing is assigned until it enforces"
         raise RequestError(message)
-    rollouts.apply(rollout.id, by=request.by, services=services, now=now)
-    return {"rollout": _in_numbers(_existing_rollout(rollout.id, services), accepted, now)}
+    running = rollouts.apply(rollout.id, by=request.by, services=services, now=now)
+    return {"rollout": _in_numbers(running, accepted, now)}
 
 
 def _outdated(rollout: Rollout, accepted: Accepted, now: datetime) -> str | None:
     """Why a plan must not be carried out any more; None where it may."""
-    if now - rollout.created_at > PLAN_LASTS:
+    if now - (rollout.planned_at or rollout.created_at) > PLAN_LASTS:
         return f"the plan is older than {PLAN_LASTS / timedelta(hours=1):.0f} hours"
-    if rollout.settings_version != accepted.version:
-        return "settings changed since it was planned"
+    if rollout.baselines != digests(in_scope(baselines_of(accepted.baselines), rollout.scope)):
+        return "baselines changed since it was planned"
     return None
 
 
@@ -639,8 +639,7 @@ def _baseline_stop(
         message = f"rollout {rollout.id} is {rollout.state}: there is nothing to stop"
         raise RequestError(message)
     by = f"{request.by}: {request.reason}"
-    rollouts.stop(rollout.id, by=by, services=services, now=now)
-    stopped = _existing_rollout(rollout.id, services)
+    stopped = rollouts.stop(rollout.id, by=by, services=services, now=now)
     return {"rollout": _in_numbers(stopped, _accepted(services), now)}
 
 
@@ -669,6 +668,8 @@ def _in_numbers(rollout: Rollout, accepted: Accepted, now: datetime) -> dict[str
                 "created_at",
                 "started_at",
                 "ended_at",
+                "stopping",
+                "accounts",
                 "assigned",
                 "total",
                 "outcome",
@@ -676,7 +677,7 @@ def _in_numbers(rollout: Rollout, accepted: Accepted, now: datetime) -> dict[str
         ),
         "found": len(rollout.places),
         "selected": len(rollout.wanted),
-        "lacking": sum(bool(pairs) for pairs in rollout.missing.values()),
+        "to_read": len(rollout.units) + len(rollout.untagged) + len(rollout.looks or ()),
         "under_way": len(rollout.asked),
         "failed": sum(map(len, rollout.failed.values())),
         "skipped": len(rollout.skipped),
@@ -751,7 +752,9 @@ def _rollouts_with(account: str, services: Services) -> list[dict[str, object]]:
     return [
         {"id": rollout.id, "state": rollout.state.value, "lacking": len(pairs)}
         for rollout in services.ledger.rollouts()
-        if not rollout.state.over and (pairs := rollout.missing.get(account))
+        if not rollout.state.over
+        and account not in rollout.skipped
+        and (pairs := rollout.missing.get(account))
     ]
 
 
