@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import boto3
@@ -19,9 +19,11 @@ from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP, RestoreP
 from keyward.events import check_message
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.gateways.organization import MEMBER_ROLE
+from keyward.rollout import RolloutState
 from tests.contract.authorizing import Asked, Statement, allowed, like, trusted
 from tests.contract.recording import GROUP, ORGANIZATION, REPLAYED, Recorder, a_recorder
 from tests.contract.templates import ROOT, Stack, deployed
+from tests.flow.accounts import FIRST_USER, MISSING, STALE, Accounts, accounts_of
 from tests.flow.center import ADMINISTRATOR_ACCESS, READ_ONLY_ACCESS, Center, a_center
 from tests.flow.test_quarantine import CERTIFICATE
 from tests.flow.world import HUB, REGION, World, a_world
@@ -29,8 +31,15 @@ from tests.flow.world import HUB, REGION, World, a_world
 # The flows are recorded once a process.
 pytestmark = pytest.mark.xdist_group("least-privilege")
 
-FUNCTIONS = ["IamGuard", "IdentityCenterGuard", "SettingsGuard", "Notifier", "Operator"]
-ACTING = ["IamGuard", "IdentityCenterGuard", "Operator"]
+FUNCTIONS = [
+    "IamGuard",
+    "IdentityCenterGuard",
+    "AccountBaseline",
+    "SettingsGuard",
+    "Notifier",
+    "Operator",
+]
+ACTING = ["IamGuard", "IdentityCenterGuard", "AccountBaseline", "Operator"]
 ENTERING = ["IamGuard", "Operator"]
 """Those of them that enter other accounts: Identity Center is in the hub's alone."""
 READS = ("iam:Get", "iam:List")
@@ -55,6 +64,7 @@ FOR_LAMBDA = {
 FED_BY = {
     "IamGuard": {"logs", "sqs"},
     "IdentityCenterGuard": {"logs", "sqs"},
+    "AccountBaseline": {"logs", "sqs"},
     "SettingsGuard": {"logs", "sqs"},
     "Notifier": {"logs", "dynamodb"},
     "Operator": {"logs"},
@@ -110,7 +120,18 @@ class Story:
     recorder: Recorder
     account: str
     center: Center
+    chosen: dict[str, Any]
+    """The settings in force at first."""
     users: Iterator[str] = field(default_factory=lambda: map("user-{}".format, range(1000)))
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Units, groups and permission sets that baselines name: made once they are asked for."""
+        return accounts_of(self.center)
+
+    def choose(self, **changes: Any) -> None:
+        """Puts other settings in force."""
+        self.world.settings(**(self.chosen | changes))
 
     @property
     def iam(self) -> Any:
@@ -177,16 +198,38 @@ class Story:
         assert found.state is State.ACTED, found
         return found
 
+    def bring(self, message: dict[str, Any]) -> None:
+        """Delivers what happened to accounts, and what account_baseline then sends itself."""
+        with self.recorder.on():
+            self.accounts.deliver(message)
+        self.bring_the_rest()
+
+    def bring_the_rest(self) -> None:
+        """Delivers what account_baseline was sent by itself and by others."""
+        while (message := self.accounts.next_message()) is not None:
+            with self.recorder.on():
+                self.accounts.deliver(message)
+
+    def taken_back(self, record: FindingRecord) -> None:
+        """A release of what account_baseline did, which it ends."""
+        self.release_begins(record)
+        self.bring_the_rest()
+        assert self.state_of(record) is State.RELEASED, self.world.ledger.finding(record.key)
+
     def check(self, name: str) -> dict[str, Any]:
         """What makes the guard look at a permission set of this name."""
+        return self.word("Sweep", permissionSetName=name)
+
+    def word(self, why: str, **parameters: str) -> dict[str, Any]:
+        """What makes a guard look at what is."""
         message: dict[str, Any] = json.loads(
             check_message(
                 id_="sweep-1",
                 account=HUB,
                 region=REGION,
                 time=self.world.now,
-                why="Sweep",
-                parameters={"permissionSetName": name},
+                why=why,
+                parameters=parameters,
             )
         )
         return message
@@ -373,6 +416,7 @@ def identity_center_guard(story: Story) -> None:
     group, user, _ = people_with_access(story)
     profile = {"profileId": "p-1", "accessorId": user, "accessorType": "USER"}
     story.settle(center.event("AssociateProfile", profile))
+    story.settle(by_the_delegate(story, center.event("AssociateProfile", profile)))
     joined = {"GroupId": group, "MemberId": {"UserId": user}}
     center.directory.create_group_membership(IdentityStoreId=center.store, **joined)
     store = "identitystore.amazonaws.com"
@@ -395,6 +439,12 @@ def identity_center_guard(story: Story) -> None:
     contractors = story.named("Contractors")
     passing = {"PermissionSetArn": contractors, "InlinePolicy": json.dumps(PASSING)}
     story.settle(center.do("PutInlinePolicyToPermissionSet", None, **passing))
+
+
+def by_the_delegate(story: Story, event: dict[str, Any]) -> dict[str, Any]:
+    """The same event where Identity Center is administered from another account."""
+    account = story.world.other_member
+    return event | {"account": account, "detail": event["detail"] | {"recipientAccountId": account}}
 
 
 def edit(story: Story, arn: str, operation: str, **params: Any) -> None:
@@ -472,6 +522,156 @@ def act_on_permission_sets(story: Story) -> Iterator[FindingRecord]:
     yield story.settled(delete(story, "Reader"))
 
 
+DEVELOPERS, AUDITORS, EVERYBODY, OPERATORS = (
+    ("Developers", "Developer"),
+    ("Auditors", "SecurityAudit"),
+    ("Everybody", "ReadOnly"),
+    ("Operators", "PowerUser"),
+)
+FIRST_SET = "AWSAdministratorAccess"
+
+
+def baselines_in(story: Story) -> dict[str, dict[str, Any]]:
+    """Baselines by OU, by tag and by id, the one by OU exclusive."""
+    baseline = story.accounts.baseline
+    return {
+        "production": baseline(DEVELOPERS, AUDITORS, accounts=[{"unit": "Workloads/Production"}]),
+        "tagged": baseline(EVERYBODY, accounts=[{"tags": {"env": "production"}}]),
+        "sandbox": baseline(AUDITORS, accounts=[{"unit": "Sandbox"}], exclusive=True),
+        "named": baseline(OPERATORS, accounts=[{"ids": [HUB]}], exclusive=True),
+    }
+
+
+def production_in(story: Story) -> str:
+    """A unit in the unit Workloads."""
+    made = story.accounts.organizations.create_organizational_unit(
+        ParentId=story.accounts.workloads, Name="Production"
+    )
+    return str(made["OrganizationalUnit"]["Id"])
+
+
+def account_baseline(story: Story) -> None:
+    """Every rule and action, releases, names that come and go, and rollouts."""
+    center, sets, groups = story.center, story.accounts.sets, story.accounts.groups
+    production = production_in(story)
+    sets[FIRST_SET] = center.permission_set(FIRST_SET, hours=1)
+    groups["first-user"] = center.user("first-user")
+    # Sessions that sets of Control Tower's opened are denied only where they are in the catalogue.
+    first_set = {"description": "Control Tower's", "managed_policies": [], "session_hours": 1}
+    denying = {**story.chosen["settings"], "identity_center": {"deny_live_sessions": True}}
+    story.chosen |= {
+        "settings": denying,
+        "permission_sets": CATALOGUE | {FIRST_SET: first_set},
+        "baselines": baselines_in(story),
+    }
+    story.choose()
+    if story.account != HUB:
+        give_and_take(story, production)
+        look_for_names(story, production)
+        roll_out_to_many(story)
+    else:
+        give_and_take_in_hub(story)
+    roll_out(story, production)
+
+
+def acted(story: Story, rule: str, account: str | None = None) -> FindingRecord:
+    """The latest finding of a rule in an account: it is acted upon."""
+    account = account or story.account
+    found = [it for it in story.accounts.found(rule) if it.account == account]
+    latest = max(found, key=lambda it: it.last_seen)
+    assert latest.state is State.ACTED, latest
+    return latest
+
+
+def give_and_take(story: Story, production: str) -> None:
+    """A moved, tagged and finished account; its first user; what its old place wanted."""
+    center, accounts = story.center, story.accounts
+    center.behaviour.fail("CreateAccountAssignment", "Received a 409 from IAM")
+    story.bring(accounts.move(production))
+    tags = {"ResourceId": story.account, "Tags": [{"Key": "env", "Value": "production"}]}
+    accounts.organizations.tag_resource(**tags)
+    story.bring(accounts.event("TagResource", tags))
+    acted(story, MISSING)
+    assert accounts.held() == {DEVELOPERS, AUDITORS, EVERYBODY}
+    first_user(story)
+    story.bring(accounts.unassign(*DEVELOPERS))
+    assert DEVELOPERS in accounts.held()
+    story.world.later(minutes=6)  # for less, a warm function knows where the account is
+    story.bring(accounts.move(accounts.sandbox))
+    assert DEVELOPERS not in accounts.held()
+    story.taken_back(acted(story, STALE))
+    story.taken_back(acted(story, MISSING))
+    story.bring(accounts.enrolled(state="FAILED"))
+
+
+def first_user(story: Story) -> None:
+    """Account Factory's, whose set a group holds, too; and whose sessions are denied."""
+    center, accounts = story.center, story.accounts
+    arn = accounts.sets[FIRST_SET]
+    for kind, name in (("USER", "first-user"), ("GROUP", "Operators")):
+        center.assigned(arn, kind, accounts.groups[name], story.account)
+    story.bring(accounts.enrolled(story.account))
+    story.taken_back(acted(story, FIRST_USER))
+
+
+def give_and_take_in_hub(story: Story) -> None:
+    """The same in the management account, which one baseline names."""
+    center, accounts = story.center, story.accounts
+    center.assigned(accounts.sets["Developer"], "GROUP", accounts.groups["Developers"], HUB)
+    first_user(story)
+    story.taken_back(acted(story, STALE))
+    story.taken_back(acted(story, MISSING))
+
+
+def look_for_names(story: Story, production: str) -> None:
+    """A group that is gone, and names that nothing has."""
+    accounts, center = story.accounts, story.center
+    center.directory.delete_group(
+        IdentityStoreId=center.store, GroupId=accounts.groups.pop("Auditors")
+    )
+    unknown = accounts.baseline(("Nobody", "Developer"), ("Developers", "Nothing"))
+    story.choose(baselines=story.chosen["baselines"] | {"unknown": unknown})
+    story.bring(accounts.move(production, story.world.other_member))
+    record = accounts.missing(story.world.other_member)
+    assert "group Auditors is gone" in str(record.outcome)
+    story.bring(story.word("AccountCheck", account=story.world.other_member))
+    assert accounts.held(story.world.other_member) == {DEVELOPERS}
+
+
+def roll_out(story: Story, production: str) -> None:
+    """What a changed baseline, a unit and an operator bring; what AWS doesn't do at once."""
+    accounts, center, world = story.accounts, story.center, story.world
+    world.later(days=8)  # so long what is released is left alone
+    wanted = [{"ids": [story.account]}, {"unit": production}]
+    one_more = accounts.baseline(DEVELOPERS, EVERYBODY, accounts=wanted)
+    story.choose(baselines={"one-more": one_more})
+    center.behaviour.refuse("CreateAccountAssignment", "ResourceNotFoundException")
+    for _ in range(2):
+        center.behaviour.fail("CreateAccountAssignment", "Received a 409 from IAM")
+    story.bring(story.word("BaselineChanged", baseline="one-more"))
+    unit = {"organizationalUnitId": production, "organizationalUnitName": "Production"}
+    status = {"organizationalUnit": unit, "state": "SUCCEEDED"}
+    registered = {"registerOrganizationalUnitStatus": status}
+    story.bring(accounts.lifecycle("RegisterOrganizationalUnit", registered))
+    story.bring(story.word("BaselineSweep"))
+    done = [it for it in world.ledger.rollouts() if it.state is RolloutState.DONE]
+    assert len(done) == 3, world.ledger.rollouts()
+    assert {DEVELOPERS, EVERYBODY} <= accounts.held(story.account)
+
+
+def roll_out_to_many(story: Story) -> None:
+    """A plan for so many that the assignments of groups are listed: it waits for a word."""
+    accounts, names = story.accounts, [f"Team{number}" for number in range(26)]
+    for name in names:
+        story.center.permission_set(name)
+    everybody = (("Everybody", name) for name in names)
+    many = accounts.baseline(*everybody, accounts=[{"everything": True}])
+    story.choose(baselines={"many": many})
+    story.bring(story.word("BaselineChanged", baseline="many"))
+    (waiting,) = story.world.ledger.rollouts()
+    assert waiting.state is RolloutState.PLANNED, waiting
+
+
 def operator(story: Story) -> None:
     """Every act; releases of every action and rung."""
     found = _unrecorded(story, story.contain_in_every_way)
@@ -523,6 +723,10 @@ def settings_guard(story: Story) -> None:
         "rules/no-such-rule": {},
         "permission-sets/Reader": reader,
         "permission-sets/Newer": newer,
+        "baseline/readers": {
+            "accounts": [{"everything": True}],
+            "assignments": [{"group": "Readers", "permission_set": "Reader"}],
+        },
     }
     for name, value in tree.items():
         ssm.put_parameter(Name=f"/keyward/{name}", Value=json.dumps(value), Type="String")
@@ -571,6 +775,7 @@ def _unrecorded[T](story: Story, acts: Callable[[], T]) -> T:
 STORIES: dict[str, Callable[[Story], None]] = {
     "IamGuard": guard,
     "IdentityCenterGuard": identity_center_guard,
+    "AccountBaseline": account_baseline,
     "SettingsGuard": settings_guard,
     "Notifier": notifier,
     "Operator": operator,
@@ -593,21 +798,19 @@ def a_story(*, in_hub: bool) -> Iterator[Story]:
         if in_hub:
             chosen["act_in_management_account"] = HUB
         all_of_it = {"mode": "enforce", "existing": "enforce"}
-        world.settings(
-            settings=chosen,
-            rules={rule.id: all_of_it for rule in rules.every()},
-            permission_sets=CATALOGUE,
-        )
+        every = {rule.id: all_of_it for rule in rules.every()}
+        chosen = {"settings": chosen, "rules": every, "permission_sets": CATALOGUE}
+        world.settings(**chosen)
         in_a_unit(world.member)
         with a_recorder(world, patch) as recorder:
-            yield Story(world, recorder, HUB if in_hub else world.member, center)
+            yield Story(world, recorder, HUB if in_hub else world.member, center, chosen)
 
 
 def in_a_unit(account: str) -> None:
     """Moves the account from the root into an OU."""
     client = boto3.client("organizations", region_name=REGION)
     root = client.list_roots()["Roots"][0]["Id"]
-    unit = client.create_organizational_unit(ParentId=root, Name="Workloads")
+    unit = client.create_organizational_unit(ParentId=root, Name="Estate")
     to = unit["OrganizationalUnit"]["Id"]
     client.move_account(AccountId=account, SourceParentId=root, DestinationParentId=to)
 
