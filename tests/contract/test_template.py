@@ -88,7 +88,9 @@ IDENTITY_CENTER_GUARD_RULES = [
 ACCOUNT_BASELINE_RULES = [
     "keyward-account-lifecycle",
     "keyward-accounts",
+    "keyward-organization",
     "keyward-removed-assignments",
+    "keyward-trails",
 ]
 GUARD_RULES = IAM_GUARD_RULES + IDENTITY_CENTER_GUARD_RULES + ACCOUNT_BASELINE_RULES
 TELLING_OF_FAILURES = {"keyward-account-lifecycle"}

@@ -41,6 +41,7 @@ EXEMPTABLE = frozenset(
         "IamPrincipal",
         "IamUser",
         "IdentityCenterChange",
+        "OrganizationChange",
         "PermissionSet",
         "SignIn",
         "StaticCredential",

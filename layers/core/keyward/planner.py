@@ -38,6 +38,7 @@ from keyward.model import (
     IamUser,
     IdentityCenterChange,
     OfIdentityCenter,
+    OrganizationChange,
     OwnResource,
     PermissionSet,
     PermissionSetAttributes,
@@ -652,7 +653,7 @@ def _happened_again(old: FindingRecord, planned: Plan) -> bool:
         return is_anew and old.details != planned.finding.reason.details
     return is_anew and isinstance(
         planned.finding.subject,
-        OwnResource | RootAccessKey | IdentityCenterChange | AccountLifecycle,
+        OwnResource | RootAccessKey | IdentityCenterChange | OrganizationChange | AccountLifecycle,
     )
 
 

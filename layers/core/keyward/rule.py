@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import UnionType
 from typing import Any, Literal
 
 from keyward.actions import Enforcement
@@ -28,7 +29,7 @@ class Rule[S, C: RuleSettings]:
 
     id: str
     triggers: Mapping[str, tuple[str, ...]]
-    judges: type[S]
+    judges: type[S] | UnionType
     settings: type[C]
     enforcement: Enforcement
     judge: Callable[[S, Hint, C], Iterator[Reason]]

@@ -96,7 +96,7 @@ def _of_assignment(assignment: AccountAssignment, settings: Settings) -> Iterato
 RULE = Rule(
     id="account-factory-user-assignment",
     triggers={},
-    judges=AccountAccess | AccountAssignment,  # type: ignore[arg-type]  # isinstance takes a union
+    judges=AccountAccess | AccountAssignment,
     settings=Settings,
     enforcement=Enforcement.REMOVE_ASSIGNMENT,
     judge=judge,

@@ -86,7 +86,7 @@ def _of_assignment(assignment: AccountAssignment) -> Iterator[Reason]:
 RULE = Rule(
     id="baseline-assignment-stale",
     triggers={"organizations.amazonaws.com": ("MoveAccount", "TagResource", "UntagResource")},
-    judges=AccountAccess | AccountAssignment,  # type: ignore[arg-type]  # isinstance takes a union
+    judges=AccountAccess | AccountAssignment,
     settings=Settings,
     enforcement=Enforcement.REMOVE_ASSIGNMENT,
     judge=judge,
