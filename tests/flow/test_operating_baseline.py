@@ -11,10 +11,11 @@ import pytest
 
 from keyward import operating
 from keyward.baselines import baselines_of
+from keyward.events import check_message
 from keyward.findings import State
 from keyward.rollout import Pair, Rollout, RolloutState, digests
 from tests.flow.accounts import MISSING, STALE, Accounts, the_accounts
-from tests.flow.world import World
+from tests.flow.world import REGION, World
 
 DEVELOPERS = ("Developers", "Developer")
 EVERYBODY = ("Everybody", "ReadOnly")
@@ -71,6 +72,22 @@ def a_rollout(world: World, id_: str = "r-1", **changes: Any) -> Rollout:
     )
     world.ledger.save_rollout(made, replacing=None)
     return made
+
+
+def look_at(accounts: Accounts, account: str | None = None) -> None:
+    """Keyward's word to itself to look at an account, and everything that follows from it."""
+    world = accounts.world
+    account = account or world.member
+    accounts.settle(
+        check_message(
+            id_=f"check-{account}-{world.now.timestamp()}",
+            account=account,
+            region=REGION,
+            time=world.now,
+            why="AccountCheck",
+            parameters={"account": account},
+        )
+    )
 
 
 # An account
@@ -191,7 +208,7 @@ def test_status_of_an_account_has_access_findings_and_who_is_contained(accounts:
 
 def test_status_of_an_account_leaves_out_others_and_what_is_settled(accounts: Accounts) -> None:
     world = accounts.world
-    accounts.settle(accounts.enrolled())
+    look_at(accounts)
     other = ask(world, "status", account=world.other_member)
     assert (other["findings"], other["contained"]) == ([], [])
     ask(world, "release", finding=accounts.missing().key, reason="agreed with its owner")
@@ -244,7 +261,7 @@ def test_an_exempt_account_is_given_nothing(accounts: Accounts) -> None:
     world = accounts.world
     baselines = {"workloads": accounts.baseline(DEVELOPERS)}
     world.settings(settings={"ceiling": "report"}, baselines=baselines)
-    accounts.settle(accounts.enrolled())
+    look_at(accounts)
     assert accounts.missing().state is State.OPEN
     made = exempted(accounts)
     assert made["ok"], made
@@ -257,7 +274,7 @@ def test_an_exempt_account_is_given_nothing(accounts: Accounts) -> None:
         f"{world.member}/access",
     )
     world.settings(exemptions={made["exemption"]: exemption}, baselines=baselines)
-    accounts.settle(accounts.enrolled())
+    look_at(accounts)
     assert accounts.held() == set()
     assert accounts.missing().state is State.EXEMPT
 
@@ -293,8 +310,8 @@ def test_an_exemption_of_an_account_covers_no_other(accounts: Accounts) -> None:
             }
         },
     )
-    accounts.settle(accounts.enrolled())
-    accounts.settle(accounts.enrolled(world.other_member))
+    look_at(accounts)
+    look_at(accounts, world.other_member)
     assert accounts.held() == set()
     assert accounts.held(world.other_member) == {DEVELOPERS}
 
@@ -303,14 +320,14 @@ def test_releasing_takes_back_what_was_given_and_leaves_the_account_alone(
     accounts: Accounts,
 ) -> None:
     world = accounts.world
-    accounts.settle(accounts.enrolled())
+    look_at(accounts)
     assert accounts.held() == {DEVELOPERS, EVERYBODY}
     answer = ask(world, "release", finding=accounts.missing().key, reason="agreed with its owner")
     assert answer["ok"], answer
     accounts.follow()
     assert accounts.missing().state is State.RELEASED
     assert accounts.held() == set()
-    accounts.settle(accounts.enrolled())
+    look_at(accounts)
     assert accounts.held() == set()
 
 
