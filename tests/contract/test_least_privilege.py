@@ -672,8 +672,45 @@ def roll_out_to_many(story: Story) -> None:
     assert waiting.state is RolloutState.PLANNED, waiting
 
 
+def ask_about_baselines(story: Story) -> set[str]:
+    """What they bring: looked at, planned, applied, stopped, and released. The acts, by name."""
+    accounts = story.accounts
+    tagged = accounts.baseline(EVERYBODY, accounts=[{"tags": {"env": "production"}}])
+    named = accounts.baseline(DEVELOPERS, accounts=[{"ids": [story.account]}])
+    by_unit = accounts.baseline(AUDITORS, accounts=[{"unit": "Workloads/Production"}])
+    accounts.move(production_in(story), story.account)
+    story.choose(baselines={"tagged": tagged, "named": named, "by-unit": by_unit})
+    answers = {
+        "baseline-account": story.ask("baseline-account", account=story.account),
+        "status": story.ask("status", account=story.account),
+    }
+    wanted = answers["baseline-account"]["wanted"]
+    assert DEVELOPERS in {(it["group"], it["permission_set"]) for it in wanted}, answers
+    for end, more in (("baseline-apply", {}), ("baseline-stop", {"reason": "not now"})):
+        answers["baseline-plan"] = story.ask("baseline-plan", scope="everything")
+        id_ = answers["baseline-plan"]["rollout"]["id"]
+        accounts.follow()
+        answers["baseline-rollout"] = story.ask("baseline-rollout", id=id_, accounts=True)
+        answers[end] = story.ask(end, id=id_, **more)
+        accounts.follow()
+    answers["baseline-rollouts"] = story.ask("baseline-rollouts")
+    states = [it["state"] for it in answers["baseline-rollouts"]["rollouts"]]
+    assert states == ["stopped", "done"], states
+    release(story, acted(story, MISSING))
+    return set(answers)
+
+
+def release(story: Story, record: FindingRecord) -> None:
+    """A release, asked for until it is done."""
+    assert story.ask("release", finding=record.key, reason="agreed")["restored"]
+    while story.state_of(record) is State.RELEASING:
+        story.world.later(minutes=3)
+        story.ask("release", finding=record.key, reason="is it done?")
+
+
 def operator(story: Story) -> None:
     """Every act; releases of every action and rung."""
+    assert story.accounts  # before Identity Center has what the catalogue calls the same
     found = _unrecorded(story, story.contain_in_every_way)
     found += _unrecorded(story, lambda: act_in_identity_center(story))
     _, spared = story.a_user()
@@ -697,15 +734,13 @@ def operator(story: Story) -> None:
         "uninstall-plan": {},
         "permission-sets": {},
     }
-    assert {*asked, "release"} == set(operating.ACTS)
     for record in found:
         if isinstance(record.action, RestorePermissionSet):
             story.tag(record, **record.action.wanted.tags)
-        assert story.ask("release", finding=record.key, reason="agreed")["restored"]
-        while story.state_of(record) is State.RELEASING:
-            story.world.later(minutes=3)
-            story.ask("release", finding=record.key, reason="is it done?")
+        release(story, record)
         story.center.follow()
+    about_baselines = ask_about_baselines(story)
+    assert {*asked, *about_baselines, "release"} == set(operating.ACTS)
     for act, more in asked.items():
         answer = story.ask(act, **more)
         if act == "bootstrap":
@@ -849,9 +884,12 @@ def test_the_guard_reads_the_management_account_but_changes_nothing_unless_it_ma
     assert writes
 
 
-def test_identity_center_changes_no_access_to_the_management_account_unless_keyward_may() -> None:
-    calls = calls_of("IdentityCenterGuard", in_hub=True)
-    denied = {one for _, one in refused("IdentityCenterGuard", calls, acts=False)}
+@pytest.mark.parametrize("function", ["IdentityCenterGuard", "AccountBaseline"])
+def test_identity_center_changes_no_access_to_the_management_account_unless_keyward_may(
+    function: str,
+) -> None:
+    calls = calls_of(function, in_hub=True)
+    denied = {one for _, one in refused(function, calls, acts=False)}
     assert {one.action.removeprefix("iam:") for one in denied} == {
         call for calls in REPLAYED.values() for call in calls
     }
@@ -905,11 +943,24 @@ def is_trusted(
 def test_nobody_else_assumes_the_member_role() -> None:
     assert is_trusted("IamGuard")
     assert not is_trusted("IdentityCenterGuard")
+    assert not is_trusted("AccountBaseline")
     assert not is_trusted("Notifier")
     assert not is_trusted("SettingsGuard")
     assert not is_trusted("IamGuard", external_id="keyward:444455556666")
     assert not is_trusted("IamGuard", hub="999988887777")
     assert not is_trusted("IamGuard", of="o-somebodyelse")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize(
+    "key", ["id#group", "finding#1", "settings", "subject#1", "rollouts", None]
+)
+def test_nothing_leaves_the_ledger_but_what_names_stand_for(function: str, key: str | None) -> None:
+    table = f"arn:aws:dynamodb:{REGION}:{HUB}:table/keyward-ledger"
+    context = {} if key is None else {"dynamodb:LeadingKeys": (key,)}
+    deleted = Asked("dynamodb:DeleteItem", table, context)
+    is_name = function == "AccountBaseline" and key == "id#group"
+    assert allowed(statements(function, HUB, acts=True), deleted) is is_name
 
 
 # ---------------------------------------------------------------- nothing more is allowed
