@@ -93,8 +93,9 @@ def main(
 def preflight(context: typer.Context, as_json: AsJson = False) -> None:
     """Check the organization before a deployment, and print the exact deploy command.
 
-    Looks at trusted access for StackSets, the organization trail, your account, the region and
-    policies that deny regions. Reads only. Exit status 1 when something is missing.
+    Looks at trusted access for StackSets, the organization trail, your account, the regions of
+    Identity Center and Control Tower, and policies that deny regions. Reads only. Exit status 1
+    when something is missing or can't be told.
     """
     found = look(context.obj)
     failed = [check for check in found.checks if check.ok is not True]
