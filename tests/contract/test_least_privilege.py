@@ -416,7 +416,7 @@ def identity_center_guard(story: Story) -> None:
     group, user, _ = people_with_access(story)
     profile = {"profileId": "p-1", "accessorId": user, "accessorType": "USER"}
     story.settle(center.event("AssociateProfile", profile))
-    story.settle(by_the_delegate(story, center.event("AssociateProfile", profile)))
+    story.settle(elsewhere(story, center.event("AssociateProfile", profile)))
     joined = {"GroupId": group, "MemberId": {"UserId": user}}
     center.directory.create_group_membership(IdentityStoreId=center.store, **joined)
     store = "identitystore.amazonaws.com"
@@ -441,8 +441,8 @@ def identity_center_guard(story: Story) -> None:
     story.settle(center.do("PutInlinePolicyToPermissionSet", None, **passing))
 
 
-def by_the_delegate(story: Story, event: dict[str, Any]) -> dict[str, Any]:
-    """The same event where Identity Center is administered from another account."""
+def elsewhere(story: Story, event: dict[str, Any]) -> dict[str, Any]:
+    """The same event from another account, such as one that administers Identity Center, too."""
     account = story.world.other_member
     return event | {"account": account, "detail": event["detail"] | {"recipientAccountId": account}}
 
@@ -585,7 +585,7 @@ def acted(story: Story, rule: str, account: str | None = None) -> FindingRecord:
 
 def give_and_take(story: Story, production: str) -> None:
     """A moved, tagged and finished account; its first user; what its old place wanted."""
-    center, accounts = story.center, story.accounts
+    center, accounts, world = story.center, story.accounts, story.world
     center.behaviour.fail("CreateAccountAssignment", "Received a 409 from IAM")
     story.bring(accounts.move(production))
     tags = {"ResourceId": story.account, "Tags": [{"Key": "env", "Value": "production"}]}
@@ -594,14 +594,17 @@ def give_and_take(story: Story, production: str) -> None:
     acted(story, MISSING)
     assert accounts.held() == {DEVELOPERS, AUDITORS, EVERYBODY}
     first_user(story)
-    story.bring(accounts.unassign(*DEVELOPERS))
+    story.bring(elsewhere(story, accounts.unassign(*DEVELOPERS)))
     assert DEVELOPERS in accounts.held()
-    story.world.later(minutes=6)  # for less, a warm function knows where the account is
+    world.later(minutes=6)  # for less, a warm function knows where the account is
     story.bring(accounts.move(accounts.sandbox))
     assert DEVELOPERS not in accounts.held()
     story.taken_back(acted(story, STALE))
     story.taken_back(acted(story, MISSING))
     story.bring(accounts.enrolled(state="FAILED"))
+    trail, source = {"Name": "organization"}, "cloudtrail.amazonaws.com"
+    story.bring(elsewhere(story, center.event("StopLogging", trail, source=source)))
+    assert {"account-lifecycle-failed", "trail-stopped"} <= {it.rule for it in world.findings()}
 
 
 def first_user(story: Story) -> None:
@@ -672,9 +675,8 @@ def roll_out_to_many(story: Story) -> None:
     assert waiting.state is RolloutState.PLANNED, waiting
 
 
-def ask_about_baselines(story: Story) -> set[str]:
+def ask_about_baselines(story: Story, accounts: Accounts) -> set[str]:
     """What they bring: looked at, planned, applied, stopped, and released. The acts, by name."""
-    accounts = story.accounts
     tagged = accounts.baseline(EVERYBODY, accounts=[{"tags": {"env": "production"}}])
     named = accounts.baseline(DEVELOPERS, accounts=[{"ids": [story.account]}])
     by_unit = accounts.baseline(AUDITORS, accounts=[{"unit": "Workloads/Production"}])
@@ -710,7 +712,7 @@ def release(story: Story, record: FindingRecord) -> None:
 
 def operator(story: Story) -> None:
     """Every act; releases of every action and rung."""
-    assert story.accounts  # before Identity Center has what the catalogue calls the same
+    accounts = story.accounts  # made before Identity Center has sets of the same names
     found = _unrecorded(story, story.contain_in_every_way)
     found += _unrecorded(story, lambda: act_in_identity_center(story))
     _, spared = story.a_user()
@@ -739,7 +741,7 @@ def operator(story: Story) -> None:
             story.tag(record, **record.action.wanted.tags)
         release(story, record)
         story.center.follow()
-    about_baselines = ask_about_baselines(story)
+    about_baselines = ask_about_baselines(story, accounts)
     assert {*asked, *about_baselines, "release"} == set(operating.ACTS)
     for act, more in asked.items():
         answer = story.ask(act, **more)

@@ -32,7 +32,7 @@ FIRST_USER = "account-factory-user-assignment"
 UNCOUNTED = {"GetItem", "BatchGetItem", "PutItem", "TransactWriteItems", "UpdateItem", "Query"}
 """The ledger's calls, which are none to what is judged."""
 
-CONTROL_TOWER = {"accountId": HUB, "invokedBy": "AWS Internal"}
+CONTROL_TOWER: dict[str, Any] = {"accountId": HUB, "invokedBy": "AWS Internal"}
 
 
 @dataclass
