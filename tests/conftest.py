@@ -1,8 +1,4 @@
-"""How tests are shared out: what needs the organization goes to one worker, and first.
-
-All boto3 sessions of a worker read the models of AWS's APIs once: each would parse them anew, and a
-test has several sessions. A model is data that nobody changes.
-"""
+"""How tests are shared out: what needs the organization goes to one worker, and first."""
 
 from __future__ import annotations
 
@@ -10,25 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.loaders import create_loader
-from botocore.session import Session
 from xdist.scheduler import LoadScopeScheduling
+
+from tests import cheaper
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
 
 INTEGRATION = Path(__file__).parent / "integration"
 
-MODELS = create_loader()
-
-
-def share_models(session: Session) -> None:
-    """Gives the session the models that are read already; boto3 adds its own folder each time."""
-    MODELS.search_paths[:] = dict.fromkeys(MODELS.search_paths)
-    session.register_component("data_loader", MODELS)
-
-
-Session._register_data_loader = share_models  # type: ignore[attr-defined]  # a method of botocore's
+cheaper.install()
 
 
 class OneOrganization(LoadScopeScheduling):
