@@ -288,7 +288,6 @@ def test_moved_account_gets_what_the_new_place_wants(accounts: Accounts) -> None
     )
     accounts.settle(accounts.move(accounts.workloads))
     assert accounts.held() == {DEVELOPERS}
-    accounts.world.restart()
     accounts.settle(accounts.move(accounts.sandbox))
     assert accounts.held() == {DEVELOPERS, AUDITORS}
     (stale,) = accounts.found(STALE)
@@ -309,7 +308,6 @@ def test_exclusive_baseline_takes_away_what_only_the_old_place_wanted(accounts: 
     )
     accounts.settle(accounts.move(accounts.workloads))
     accounts.center.assigned(accounts.sets["PowerUser"], "GROUP", accounts.groups["Operators"])
-    accounts.world.restart()
     accounts.settle(accounts.move(accounts.sandbox))
     assert accounts.held() == {AUDITORS, ("Operators", "PowerUser")}
     (stale,) = accounts.found(STALE)
@@ -433,3 +431,27 @@ def test_exempt_account_is_recorded_and_left(workloads: Accounts) -> None:
 
 def _notices(accounts: Accounts) -> str:
     return json.dumps([it.title for it in accounts.world.untold() if isinstance(it, Notice)])
+
+
+# Somebody else disagrees
+
+
+def test_access_that_somebody_takes_away_each_time_is_given_back_five_times_an_hour(
+    workloads: Accounts,
+) -> None:
+    workloads.settle(workloads.enrolled())
+    for _ in range(8):
+        workloads.world.later(seconds=60)
+        workloads.settle(workloads.unassign(*DEVELOPERS))
+        if DEVELOPERS not in workloads.held():
+            break
+    record = workloads.missing()
+    assert (record.state, record.episode) == (State.OPEN, 1 + 5 + 1)
+    assert record.held is not None
+    assert "somebody else disagrees" in record.held
+    assert record.untold is not None
+    workloads.settle(workloads.enrolled())
+    assert DEVELOPERS not in workloads.held()
+    workloads.world.later(hours=1)
+    workloads.settle(workloads.enrolled())
+    assert DEVELOPERS in workloads.held()

@@ -132,6 +132,7 @@ _ACTED = {
     "restore-permission-set": "Restored",
     "recreate-permission-set": "Made again",
     "provision-permission-set": "Provisioned",
+    "assign-access": "Access given",
 }
 _DONE = {
     State.OPEN: "Reported",

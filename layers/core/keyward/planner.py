@@ -52,6 +52,14 @@ from keyward.principals import CONTROL_TOWER_SETS, protected, recognised
 from keyward.rule import InForce
 from keyward.settings import Mode
 
+LOOP_TIMES, LOOP_WINDOW = 5, timedelta(hours=1)
+"""Access that was given so often within so long, and is missing again, is not given once more."""
+
+LOOP = (
+    f"given {LOOP_TIMES} times within an hour and taken away each time: somebody else disagrees; "
+    "Keyward tries again when the hour is over"
+)
+
 HISTORY_LENGTH = 30
 """So many last moments of a finding are kept."""
 
@@ -435,6 +443,8 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
+    if isinstance(planned.action, AssignAccess) and _loops(old, now):
+        planned = replace(planned, action=None, held=LOOP)
     same_event = old.evidence.event_id == planned.finding.evidence.event_id
     if old.state is State.EXEMPT and planned.exempt_by is not None:
         return None
@@ -478,6 +488,15 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     return old.model_copy(
         update={"version": old.version + 1, "seen": old.seen + 1, "last_seen": now}
     )
+
+
+def _loops(old: FindingRecord, now: datetime) -> bool:
+    """Whether an account was given access so often of late that somebody must be taking it away.
+
+    No budget bounds what only gives what owners wrote down; whatever takes away is bound by one.
+    """
+    given = [it for it in old.history if it.state is State.ACTED and now - it.at < LOOP_WINDOW]
+    return len(given) >= LOOP_TIMES and old.state in {State.ACTED, State.OPEN}
 
 
 def _with_another(

@@ -105,6 +105,16 @@ def unknown(text: str, *, now: datetime) -> Notice:
     )
 
 
+def above(
+    account: str, *, organization: "OrganizationGateway", ledger: "Ledger"
+) -> tuple[str, ...]:
+    """The ids of the OUs and the root that the account is in now, from the nearest up.
+
+    One call: OUs are never moved, so that what is above one is remembered. Raises GatewayError.
+    """
+    return organization.parents(account, known=ledger.parent_of, remember=ledger.remember_parent)
+
+
 def recalled(names: Names, ledger: "Ledger") -> Names:
     """As far as the ledger remembers them: no call to AWS but to the ledger."""
     return Names(

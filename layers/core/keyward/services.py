@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from keyward import resolving
 from keyward.gateways.access_analyzer import AccessAnalyzerGateway
 from keyward.gateways.dynamodb import DynamoDbGateway
 from keyward.gateways.iam import IamGateway
@@ -201,10 +202,8 @@ class Services:
         """The ids of the account's OUs and root, at most 5 minutes old. Raises GatewayError."""
         known = self._parents.get(account)
         if known is None or now - known[0] >= timedelta(seconds=MEMBERSHIP_SECONDS):
-            parents = self.organization.parents(
-                account, known=self.ledger.parent_of, remember=self.ledger.remember_parent
-            )
-            known = (now, parents)
+            above = resolving.above(account, organization=self.organization, ledger=self.ledger)
+            known = (now, above)
             self._parents[account] = known
         return known[1]
 

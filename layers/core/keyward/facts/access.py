@@ -124,7 +124,7 @@ def _read(
         organization=reach.organization(),
         ledger=ledger,
     )
-    place = _place(subject.account, baselines, accepted, reach)
+    place = _place(subject.account, baselines, reach=reach, ledger=ledger)
     selected = selecting(baselines, place, names)
     access, unknown = wanted(baselines, selected, names)
     everywhere, _ = wanted(baselines, baselines, names)
@@ -165,12 +165,13 @@ def _known(sets: Iterable[str], names: Names) -> set[str]:
     return {names.permission_sets[name] for name in sets if name in names.permission_sets}
 
 
-def _place(account: str, baselines: Baselines, accepted: "Accepted", reach: "Reach") -> Place:
-    shared = accepted.settings.account_baselines.shared_accounts
+def _place(account: str, baselines: Baselines, *, reach: "Reach", ledger: "Ledger") -> Place:
+    """Where the account is: asked each time, since it may just have been moved."""
+    shared = reach.accepted().settings.account_baselines.shared_accounts
     hub = reach.identity_center().hub_account
     return Place(
         account=account,
-        parents=reach.parents(account),
+        parents=resolving.above(account, organization=reach.organization(), ledger=ledger),
         tags=reach.organization().tags(account) if need_tags(baselines.values()) else None,
         by_id_only=account == hub or account in shared,
     )
