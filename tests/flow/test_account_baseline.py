@@ -216,6 +216,23 @@ def test_unknown_names_are_told_once_and_hold_up_nobody(accounts: Accounts) -> N
     assert _notices(accounts) == told
 
 
+def test_unknown_unit_is_told_and_holds_up_no_other_baseline(accounts: Accounts) -> None:
+    accounts.settings(
+        {
+            "all": accounts.baseline(EVERYBODY, accounts=[{"everything": True}]),
+            "gone": accounts.baseline(AUDITORS, accounts=[{"unit": "Workloads/Gone"}]),
+            "spares": accounts.baseline(
+                DEVELOPERS, accounts=[{"everything": True}], exclude=[{"unit": "Nowhere"}]
+            ),
+        }
+    )
+    accounts.settle(accounts.enrolled())
+    assert accounts.held() == {EVERYBODY}
+    told = _notices(accounts)
+    assert "OU Workloads/Gone (baseline gone)" in told
+    assert "OU Nowhere (baseline spares)" in told
+
+
 @pytest.mark.parametrize("crash", range(1, 12))
 def test_crash_after_any_call_is_finished_by_the_next_delivery(
     workloads: Accounts, crash: int
@@ -450,7 +467,7 @@ def test_access_that_somebody_takes_away_each_time_is_given_back_five_times_an_h
     assert record.held is not None
     assert "somebody else disagrees" in record.held
     assert record.untold is not None
-    workloads.settle(workloads.enrolled())
+    workloads.deliver(workloads.enrolled())
     assert DEVELOPERS not in workloads.held()
     workloads.world.later(hours=1)
     workloads.settle(workloads.enrolled())

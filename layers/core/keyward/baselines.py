@@ -339,6 +339,21 @@ def wanted(
     return tuple(found.values()), tuple(dict.fromkeys(unknown))
 
 
+def unknown_units(baselines: Baselines, names: Names) -> tuple[str, ...]:
+    """The OUs that nobody knows by the path that a baseline has: "OU Workloads (baseline x)".
+
+    One that was to be excluded keeps its baseline from selecting anything.
+    """
+    return tuple(
+        dict.fromkeys(
+            f"OU {selector.unit} (baseline {name})"
+            for name, baseline in sorted(baselines.items())
+            for selector in (*baseline.accounts, *baseline.exclude)
+            if _unknown_unit(selector, names)
+        )
+    )
+
+
 def _id_of(text: str, pattern: re.Pattern[str], names: Mapping[str, str]) -> str | None:
     return text if pattern.fullmatch(text) else names.get(text)
 

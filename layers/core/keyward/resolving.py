@@ -96,9 +96,10 @@ def unknown(text: str, *, now: datetime) -> Notice:
         id=f"{digest}-{now:%Y-%m}",
         title=f"A baseline names what doesn't exist: {text}",
         text=(
-            f"Identity Center has no {text}. Accounts that the baseline selects get all else that "
-            "it wants. Make it, or correct the parameter under /keyward/baseline/; then run "
-            "keyward baseline plan."
+            f"There is no {text}. Accounts that the baseline selects get all else that it wants; "
+            "an OU that isn't there selects none, and to be excluded lets the whole baseline rest. "
+            "Make it, or correct the parameter under /keyward/baseline/; then run keyward baseline "
+            "plan."
         ),
         severity=Severity.HIGH,
         at=now,

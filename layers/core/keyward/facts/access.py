@@ -21,6 +21,7 @@ from keyward.baselines import (
     names_in,
     need_tags,
     selecting,
+    unknown_units,
     wanted,
 )
 from keyward.catalogue import catalogue_of
@@ -94,7 +95,8 @@ def current(
     found: list[AccountAccess | AccountAssignment] = []
     for subject in subjects:
         account, held, names = _read(subject, reach=reach, ledger=ledger)
-        for text in account.unknown:
+        baselines = baselines_of(reach.accepted().baselines)
+        for text in (*account.unknown, *unknown_units(baselines, names)):
             ledger.notice(resolving.unknown(text, now=now))
         if subject.grace_over and account.missing and now < (subject.since or now) + PATIENCE:
             message = f"account {account.account} has not all of its access yet"

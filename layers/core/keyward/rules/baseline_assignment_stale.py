@@ -10,8 +10,7 @@ in other accounts, or, where one of the account's baselines says `exclusive`, an
 set of the catalogue.
 In mode enforce it is removed where a baseline of the account says `exclusive`, and only reported
 elsewhere. In the management account this needs `act_in_management_account` in /keyward/settings.
-Sessions begun before may live on; the finding says until when, and
-`identity_center.deny_live_sessions` in /keyward/settings cuts them.
+Sessions begun before may live on; the finding says until when.
 
 What is let be: what the groups that Control Tower makes hold; assignments to people, which
 idc-assignment-to-user judges; permission sets that neither the catalogue nor a baseline names. What
