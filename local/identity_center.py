@@ -51,7 +51,10 @@ def main() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     owner, region = os.environ["MINISTACK_ACCOUNT_ID"], os.environ["MINISTACK_REGION"]
     behaviour = sso_admin.Behaviour(
-        owner=owner, home_region=region, seconds_in_progress=SECONDS_IN_PROGRESS
+        owner=owner,
+        home_region=region,
+        seconds_in_progress=SECONDS_IN_PROGRESS,
+        one_after_another=True,
     )
     sso_admin.install(behaviour)
     run_simple(

@@ -74,10 +74,21 @@ class Inbox:
             TimeoutError: there is none.
 
         """
+        return self.wait_to_hear(lambda heard: about in heard.subject, about, seconds)
+
+    def wait_to_hear(
+        self, wanted: Callable[[Heard], bool], about: str, seconds: float = 45
+    ) -> list[Heard]:
+        """Return the wanted alerts as soon as there is one; `about` says which those are.
+
+        Raises:
+            TimeoutError: there is none.
+
+        """
         found: list[Heard] = []
 
         def arrived() -> bool:
-            found.extend(self.take(lambda heard: about in heard.subject))
+            found.extend(self.take(wanted))
             return bool(found)
 
         wait_until(arrived, f"there is an alert about {about}", seconds)
@@ -119,6 +130,20 @@ class Inbox:
             seconds,
         )
 
+    def wait_until_idle(self, guard: str, seconds: float = 30) -> None:
+        """Return once a guard has taken all that it was given; what it put off may be left.
+
+        Raises:
+            TimeoutError: it has not; the rest is in hand, or nobody took it.
+
+        """
+        at_hand = ("", "NotVisible")
+        wait_until(
+            lambda: sum(counts(self.organization, guard)[it] for it in at_hand) == 0,
+            f"{guard} is idle",
+            seconds,
+        )
+
     def _received(self) -> list[Heard]:
         sqs = self.organization.hub.sqs
         new = []
@@ -144,7 +169,13 @@ def unfinished(organization: Organization, guard: str, *, in_hand: bool = True) 
 
     In hand is also what a function gave back as failed, until SQS shows it again.
     """
-    sqs = organization.hub.sqs
+    found = counts(organization, guard)
+    return sum(number for state, number in found.items() if in_hand or state != "NotVisible")
+
+
+def counts(organization: Organization, guard: str) -> dict[str, int]:
+    """Return a guard's messages by what SQS calls their state: none, Delayed, or NotVisible."""
+    sqs, common = organization.hub.sqs, "ApproximateNumberOfMessages"
     found = sqs.get_queue_attributes(
         QueueUrl=sqs.get_queue_url(QueueName=guard)["QueueUrl"],
         AttributeNames=[
@@ -153,8 +184,7 @@ def unfinished(organization: Organization, guard: str, *, in_hand: bool = True) 
             "ApproximateNumberOfMessagesNotVisible",
         ],
     )["Attributes"]
-    counted = [number for name, number in found.items() if in_hand or "NotVisible" not in name]
-    return sum(map(int, counted))
+    return {name.removeprefix(common): int(number) for name, number in found.items()}
 
 
 def all_told(organization: Organization) -> bool:

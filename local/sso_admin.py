@@ -73,6 +73,12 @@ class Behaviour:
     """
     seconds_in_progress: float | None = None
     """A request ends after so many seconds, looked at or not. None: it waits for the looks."""
+    one_after_another: bool = False
+    """With seconds: assignments in one account come to an end one by one, as AWS makes them.
+
+    It updates one role of an account at a time.
+    Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/limits.html
+    """
     outstanding_assignments: int = OUTSTANDING_ASSIGNMENTS
     """Creations and deletions together; AWS names the limit for CreateAccountAssignment only."""
     outstanding_provisionings: int = OUTSTANDING_PROVISIONINGS
@@ -200,6 +206,8 @@ class Center:
     requests: dict[str, Request] = field(default_factory=dict)
     begun: dict[str, Request] = field(default_factory=dict)
     """Those that were in progress at the last look: of many thousands, the few that may end."""
+    free: dict[str, float] = field(default_factory=dict)
+    """Since when an account is at nothing any more, of those that were at something."""
     assignments: dict[Assignment, None] = field(default_factory=dict)
     versions: Counter[str] = field(default_factory=Counter)
     """How often a permission set was changed."""
@@ -264,13 +272,25 @@ class Center:
             request.settle()
         return answer
 
+    def look(self, request: Request) -> None:
+        """Look at a request once more, which may end it."""
+        if self.behaviour.seconds_in_progress is None:
+            request.look()
+
     def advance(self) -> None:
         """End the requests whose time is over."""
-        seconds = self.behaviour.seconds_in_progress
-        if seconds is not None:
-            for request in self.in_progress():
-                if self.behaviour.clock() - request.created >= seconds:
-                    request.settle()
+        seconds, now = self.behaviour.seconds_in_progress, self.behaviour.clock()
+        if seconds is None:
+            return
+        for request in self.in_progress():
+            begun = request.created
+            if self.behaviour.one_after_another and isinstance(request.subject, Assignment):
+                begun = max(begun, self.free.get(request.subject.account, begun))
+            if now - begun < seconds:
+                continue
+            request.settle()
+            if isinstance(request.subject, Assignment):
+                self.free[request.subject.account] = begun + seconds
 
     def page(self, name: str, items: Iterable[Any], asked: Json) -> Json:
         """Return one page of a list, and the token of the next."""
@@ -923,7 +943,7 @@ def describing(operation: str, parameter: str, name: str) -> Operation:
         if not request or request.operation != operation:
             message = f"Could not find request {asked[parameter]}"
             raise refused(MISSING, message)
-        request.look()
+        center.look(request)
         return {name: request.described()}
 
     return describe
@@ -939,7 +959,7 @@ def listing(operation: str, name: str) -> Operation:
         found = [r for r in reversed(every) if r.operation == operation]
         if not asked.get("NextToken"):
             for request in running:
-                request.look()
+                center.look(request)
         chosen = (r.summary() for r in found if wanted in {None, r.status})
         return center.page(name, chosen, asked)
 

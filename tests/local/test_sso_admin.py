@@ -298,6 +298,30 @@ def test_requests_last_as_long_as_the_clock_says(directory: Directory) -> None:
     assert directory.principals() == [directory.group]
 
 
+def test_assignments_in_one_account_may_end_one_after_another(directory: Directory) -> None:
+    now = 1_800_000_000.0
+    directory.behaviour.clock = lambda: now
+    directory.behaviour.seconds_in_progress = 10
+    directory.behaviour.one_after_another = True
+    first = directory.assign()
+    now += 2
+    second = directory.assign(PrincipalType="USER", PrincipalId=directory.person)
+    elsewhere = directory.assign(TargetId=OTHER_ACCOUNT)
+
+    def ended() -> list[bool]:
+        requests = (first, second, elsewhere)
+        return [directory.creation(request)["Status"] == "SUCCEEDED" for request in requests]
+
+    now += 8
+    assert ended() == [True, False, False]
+    now += 2
+    assert ended() == [True, False, True]
+    now += 7
+    assert ended() == [True, False, True]
+    now += 1
+    assert ended() == [True, True, True]
+
+
 def test_no_looks_mean_an_effect_at_once(directory: Directory) -> None:
     directory.behaviour.looks_in_progress = 0
     request = directory.assign()
