@@ -73,6 +73,9 @@ class MemoryTable(DynamoDbGateway):
         for (kind, body), old in zip(bodies, olds, strict=True):
             if kind == "ConditionCheck":
                 continue
+            if kind == "Delete":
+                self.items.pop(_key(body["Key"]), None)
+                continue
             after = body["Item"] if kind == "Put" else _updated(body, old)
             self.items[_key(after)] = after
             self.stream.append(after)
@@ -91,12 +94,20 @@ def _holds(body: Item, old: Item) -> bool:
             return not old
         case "#v = :v":
             return bool(old.get("version") == values[":v"])
+        case "#v = :old":
+            return bool(old.get("version") == values[":old"])
         case "attribute_not_exists(released_until) OR released_until <= :now":
             return "released_until" not in old or int(old["released_until"]["N"]) <= int(
                 values[":now"]["N"]
             )
         case "attribute_not_exists(spent) OR spent < :limit":
             return "spent" not in old or int(old["spent"]["N"]) < int(values[":limit"]["N"])
+        case (
+            "attribute_not_exists(pk) OR leased_until_ms <= :begins "
+            "OR leased_until_ms > :impossible"
+        ):
+            until = int(old["leased_until_ms"]["N"]) if old else 0
+            return until <= int(values[":begins"]["N"]) or until > int(values[":impossible"]["N"])
         case other:
             raise NotImplementedError(other)
 
@@ -105,6 +116,14 @@ def _updated(body: Item, old: Item) -> Item:
     values = body.get("ExpressionAttributeValues", {})
     new = {**body["Key"], **old}
     match body["UpdateExpression"]:
+        case "SET #v = :v, ticket = :t, claim_until = :u":
+            new |= {"version": values[":v"], "ticket": values[":t"], "claim_until": values[":u"]}
+        case "SET leased_until_ms = :ends":
+            new["leased_until_ms"] = values[":ends"]
+        case "SET doc = :doc, finding = :f ADD findings :fs":
+            new |= {"doc": values[":doc"], "finding": values[":f"]}
+            held = new.get("findings", {"SS": []})["SS"]
+            new["findings"] = {"SS": sorted({*held, *values[":fs"]["SS"]})}
         case (
             "SET doc = if_not_exists(doc, :doc), finding = if_not_exists(finding, :f) "
             "ADD findings :fs"

@@ -372,11 +372,35 @@ class Ledger:
         item = {
             **_key("rollouts", rollout.id),
             "version": {"N": str(rollout.version)},
+            "ticket": {"N": str(rollout.ticket)},
+            "claim_until": _claim(rollout),
             "expires_at": {"N": str(int((rollout.created_at + RETENTION).timestamp()))},
             "body": {"B": rollout.packed()},
         }
         self._replace(
             {"Put": _conditional_put(item, replacing=replacing.version if replacing else 0)}
+        )
+
+    def claim_rollout(self, rollout: Rollout, *, replacing: Rollout) -> None:
+        """Writes who is at a rollout, and nothing else of it.
+
+        Raises GatewayError(retryable) when somebody was faster.
+        """
+        self._replace(
+            {
+                "Update": {
+                    "Key": _key("rollouts", rollout.id),
+                    "UpdateExpression": "SET #v = :v, ticket = :t, claim_until = :u",
+                    "ConditionExpression": "#v = :old",
+                    "ExpressionAttributeNames": {"#v": "version"},
+                    "ExpressionAttributeValues": {
+                        ":old": {"N": str(replacing.version)},
+                        ":v": {"N": str(rollout.version)},
+                        ":t": {"N": str(rollout.ticket)},
+                        ":u": _claim(rollout),
+                    },
+                }
+            }
         )
 
     # Calls to Identity Center
@@ -538,7 +562,20 @@ def _sort_key(name: str) -> str:
 
 
 def _rollout(item: Item) -> Rollout:
-    return Rollout.unpacked(item["body"]["B"])
+    """The rollout: who is at it stands beside what it says, and may be newer."""
+    until = item["claim_until"].get("S")
+    return Rollout.unpacked(item["body"]["B"]).model_copy(
+        update={
+            "version": int(item["version"]["N"]),
+            "ticket": int(item["ticket"]["N"]),
+            "claim_until": None if until is None else datetime.fromisoformat(until),
+        }
+    )
+
+
+def _claim(rollout: Rollout) -> Item:
+    until = rollout.claim_until
+    return {"NULL": True} if until is None else {"S": until.isoformat()}
 
 
 def _news_of(what: FindingRecord | Notice) -> datetime:

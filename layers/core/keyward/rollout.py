@@ -9,7 +9,8 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -54,6 +55,10 @@ PACES_SECONDS = (4, 20)
 EACH = timedelta(seconds=1.5)
 """How long one assignment takes where nothing tells better: AWS is at each for some ten seconds,
 and at several at once. A guess: AWS says nothing about it."""
+
+
+PACKING = 3
+"""How hard zlib tries: with so much the same, more takes long and gains little."""
 
 
 class RolloutState(StrEnum):
@@ -207,23 +212,32 @@ class Rollout(_Value):
     def packed(self) -> bytes:
         """The rollout as the ledger keeps it: an item holds 400 KB.
 
-        What it says of an account stands together, so that ids are not repeated.
+        Ids of accounts, and what it says of many of them, stand there once.
         Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
         """
-        rows: dict[str, dict[int, object]] = {}
-        for number, name in enumerate(_OF_ACCOUNTS):
-            for account, value in getattr(self, name).items():
-                rows.setdefault(account, {})[number] = value
+        columns: list[dict[str, object]] = [getattr(self, name) for name in _OF_ACCOUNTS]
+        accounts = {account: None for column in columns for account in column}
+        values: dict[object, int] = {}
+        numbers = [
+            [values.setdefault(column[it], len(values)) if it in column else -1 for it in accounts]
+            if column
+            else []
+            for column in columns
+        ]
         rest = self.model_dump(mode="json", exclude=set(_OF_ACCOUNTS), exclude_defaults=True)
-        return zlib.compress(json.dumps([rest, rows], separators=(",", ":")).encode())
+        text = json.dumps([rest, list(accounts), numbers, list(values)], separators=(",", ":"))
+        return zlib.compress(text.encode(), level=PACKING)
 
     @classmethod
     def unpacked(cls, data: bytes) -> "Rollout":
-        """What `packed` made of a rollout. Accounts stand in another order where some have more."""
-        rest, rows = json.loads(zlib.decompress(data))
-        for number, name in enumerate(_OF_ACCOUNTS):
-            key = str(number)
-            rest[name] = {account: row[key] for account, row in rows.items() if key in row}
+        """What `packed` made of a rollout."""
+        rest, accounts, numbers, values = json.loads(zlib.decompress(data))
+        for name, column in zip(_OF_ACCOUNTS, numbers, strict=True):
+            rest[name] = {
+                account: values[number]
+                for account, number in zip(accounts, column, strict=False)
+                if number >= 0
+            }
         return cls.model_validate(rest)
 
 
@@ -523,6 +537,32 @@ def to_verify(rollout: Rollout, now: datetime) -> tuple[str, ...]:
 def through(rollout: Rollout) -> tuple[str, ...]:
     """The accounts with a finding that have all they can get."""
     return tuple(account for account in rollout.begun if account not in rollout.missing)
+
+
+def started(rollout: Rollout, now: datetime) -> Rollout:
+    """The rollout when it begins to assign: of accounts that lack nothing it knows no more."""
+    return _with_only(rollout, rollout.missing.keys()).model_copy(update={"started_at": now})
+
+
+def finished(rollout: Rollout, accounts: Collection[str]) -> Rollout:
+    """The rollout once it is recorded what became of these accounts."""
+    if not accounts:
+        return rollout
+    fewer = _with_only(rollout, rollout.names.keys() - set(accounts))
+    begun = {account: key for account, key in rollout.begun.items() if account not in accounts}
+    return fewer.model_copy(update={"begun": begun, "done": rollout.done + len(accounts)})
+
+
+def _with_only(rollout: Rollout, accounts: AbstractSet[str]) -> Rollout:
+    """The rollout that knows only of these accounts, but for names that are still to be told."""
+    named = accounts | rollout.skipped.keys() | rollout.failed.keys()
+    return rollout.model_copy(
+        update={
+            "names": {it: name for it, name in rollout.names.items() if it in named},
+            "places": {it: place for it, place in rollout.places.items() if it in accounts},
+            "wanted": {it: numbers for it, numbers in rollout.wanted.items() if it in accounts},
+        }
+    )
 
 
 def paced(rollout: Rollout, *, before: int, after: int) -> int:

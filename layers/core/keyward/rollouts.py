@@ -10,6 +10,7 @@ judged, planned and recorded like any other, and says what became of it.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from keyward.baselines import (
     Place,
     names_in,
     selecting,
+    unknown_units,
     wanted,
 )
 from keyward.errors import GatewayError, NotFoundError, RequestError
@@ -256,7 +258,7 @@ def _claimed(of: RolloutStep, services: Services, now: datetime) -> Rollout | No
             }
         )
         try:
-            services.ledger.save_rollout(claimed, replacing=rollout)
+            services.ledger.claim_rollout(claimed, replacing=rollout)
         except GatewayError as error:
             if error.code != CONTENTION:
                 raise
@@ -301,6 +303,8 @@ class _Step:
     """Why AWS takes on nothing more in this step."""
     room: int = field(default=0, init=False)
     """So many assignments may be asked for in this step."""
+    outcomes: Counter[str] = field(default_factory=Counter, init=False)
+    """How many findings ended how, by the name of its metric."""
 
     def __post_init__(self) -> None:
         accepted = self.services.accepted(self.now)
@@ -330,6 +334,8 @@ class _Step:
             wait = self.put_off(error)
         else:
             wait = max(wait, self.pause(self.full))
+        for name, number in self.outcomes.items():
+            count(name, number)
         is_going = self.rollout.state in GOING
         claim = timedelta(seconds=wait + self.services.environment.claim_seconds)
         self.put(ticket=self.rollout.ticket + 1, claim_until=self.at + claim if is_going else None)
@@ -431,6 +437,7 @@ class _Step:
             anew=True,
         )
         _, unknown = wanted(baselines, baselines, names)
+        unknown = (*unknown, *unknown_units(baselines, names))
         for text in unknown:
             self.ledger.notice(resolving.unknown(text, now=self.at))
         kind, _, id_ = self.rollout.scope.partition(" ")
@@ -741,7 +748,7 @@ class _Step:
     def moved(self, account: str) -> str | None:
         """Why an account is not to be given what was planned; None where it is where it was."""
         try:
-            parents = self.services.parents(account, self.at)
+            parents = resolving.above(account, organization=self.organization, ledger=self.ledger)
         except GatewayError as error:
             if error.retryable:
                 raise
@@ -755,28 +762,30 @@ class _Step:
 
         That it went well is told once, at the end; what failed is told by its finding.
         """
+        through = []
         for account in rolling.through(self.rollout):
             if not self.has_time():
-                return
-            record = self.ledger.finding(self.rollout.begun[account])
-            failures = self.rollout.failed.get(account, ())
-            if record is not None and self.is_ours(record):
-                state = State.FAILED if failures else State.ACTED
-                over = planner.finished(record, state, outcome=_outcome(failures), now=self.at)
-                if not failures:
-                    over = over.model_copy(update={"untold": None})
-                try:
-                    self.ledger.finish(over, replacing=record)
-                except GatewayError as error:
-                    if error.code != CONTENTION:
-                        raise
-                    continue  # it is looked at again by the next step
-                count("ActionsFailed" if failures else "ActionsVerified")
-            begun = {it: key for it, key in self.rollout.begun.items() if it != account}
-            wanted_by_others = {
-                it: numbers for it, numbers in self.rollout.wanted.items() if it != account
-            }
-            self.put(begun=begun, wanted=wanted_by_others, done=self.rollout.done + 1)
+                break
+            try:
+                self.record_end(account)
+            except GatewayError as error:
+                if error.code != CONTENTION:
+                    raise
+            else:
+                through.append(account)
+        self.rollout = rolling.finished(self.rollout, through)
+
+    def record_end(self, account: str) -> None:
+        record = self.ledger.finding(self.rollout.begun[account])
+        if record is None or not self.is_ours(record):
+            return
+        failures = self.rollout.failed.get(account, ())
+        state = State.FAILED if failures else State.ACTED
+        over = planner.finished(record, state, outcome=_outcome(failures), now=self.at)
+        if not failures:
+            over = over.model_copy(update={"untold": None})
+        self.ledger.finish(over, replacing=record)
+        self.outcomes["ActionsFailed" if failures else "ActionsVerified"] += 1
 
     # Assigning
 
@@ -805,7 +814,7 @@ class _Step:
         """Begins to assign, unless another rollout does: then what is so by now is read anew."""
         if self.has_to_wait():
             return False
-        self.put(started_at=self.at)
+        self.rollout = rolling.started(self.rollout, self.at)
         if self.at - (self.rollout.planned_at or self.at) > FRESH:
             looks = rolling.looks_for(self.rollout.missing, self.rollout.pairs)
             self.put(looks=looks)
