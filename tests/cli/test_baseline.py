@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -377,10 +377,10 @@ def test_status_of_what_is_no_account_is_one_line(cli: Cli, accounts: Accounts) 
 class Clock:
     """Goes on by what is slept; what is to happen meanwhile happens after each sleep."""
 
-    def __init__(self, steps: list[Callable[[], object]]) -> None:
+    def __init__(self, steps: Iterable[Callable[[], object]]) -> None:
         self.now = 0.0
         self.waits: list[float] = []
-        self._steps = steps
+        self._steps = list(steps)
 
     def __call__(self) -> float:
         return self.now
@@ -405,10 +405,13 @@ def advance(world: World, **changes: Any) -> Callable[[], object]:
 
 
 def running(
-    world: World, monkeypatch: pytest.MonkeyPatch, steps: list[Callable[[], object]]
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: Iterable[Callable[[], object]],
+    **changes: Any,
 ) -> Clock:
     """A rollout that runs, and a clock by which `steps` happen to it."""
-    a_rollout(world, state=RolloutState.RUNNING, started_at=world.now)
+    a_rollout(world, state=RolloutState.RUNNING, started_at=world.now, **changes)
     clock = Clock(steps)
     monkeypatch.setattr(baseline, "monotonic", clock)
     monkeypatch.setattr(baseline, "sleep", clock.sleep)
@@ -430,11 +433,13 @@ def test_what_takes_longer_shows_progress_on_standard_error_and_no_more_than_is_
     cli: Cli, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = accounts.world
+    monkeypatch.setattr(baseline, "STUCK_SECONDS", 60)  # it takes longer, but doesn't stand still
     clock = running(
         world,
         monkeypatch,
         [
             *(advance(world, total=100, assigned=number) for number in range(1, 30)),
+            lambda: None,
             advance(world, state=RolloutState.DONE, assigned=100, ended_at=world.now),
         ],
     )
@@ -442,8 +447,7 @@ def test_what_takes_longer_shows_progress_on_standard_error_and_no_more_than_is_
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["rollout"]["assigned"] == 100
     told = result.stderr.splitlines()
-    assert told[0].startswith("2 of 100 assigned")
-    assert 10 < len(told) < 30
+    assert [line.split(",")[0] for line in told[:2]] == ["2 of 100 assigned", "5 of 100 assigned"]
     assert clock.waits == sorted(clock.waits)
     assert clock.waits[-1] == baseline.LONGEST_WAIT_SECONDS
 
@@ -471,11 +475,38 @@ def test_on_a_terminal_progress_is_one_line_that_is_taken_away_in_the_end(
     assert result.stderr.endswith("\x1b[2K")  # the line is empty
 
 
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"state": RolloutState.DONE, "assigned": 2}, 0),
+        ({"state": RolloutState.DONE, "assigned": 1}, 1),
+        ({"state": RolloutState.DONE, "assigned": 2, "failed": {NOBODY: ("refused",)}}, 1),
+        ({"state": RolloutState.STOPPED, "assigned": 2, "outcome": "stopped by ana"}, 1),
+    ],
+)
+def test_exit_status_0_is_only_of_what_ended_with_all_assigned(
+    cli: Cli,
+    accounts: Accounts,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    status: int,
+) -> None:
+    running(accounts.world, monkeypatch, [advance(accounts.world, **changes)])
+    result = cli("baseline", "apply", "r-1")
+    assert result.exit_code == status
+    assert len(result.stderr.splitlines()) == status
+    for text in (changes.get("outcome"), *changes.get("failed", {}).get(NOBODY, ())):
+        assert text is None or text in result.stdout
+
+
 def test_a_rollout_that_stands_still_is_given_up_on_with_one_line(
     cli: Cli, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def later() -> None:
+        accounts.world.later(seconds=10)  # by which another time is left
+
     monkeypatch.setattr(baseline, "STUCK_SECONDS", 120)
-    clock = running(accounts.world, monkeypatch, [])
+    clock = running(accounts.world, monkeypatch, 50 * [later], total=100)
     result = cli("baseline", "apply", "r-1")
     assert result.exit_code == 1
     assert "keyward baseline show r-1" in result.stderr.splitlines()[-1]
