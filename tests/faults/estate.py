@@ -9,6 +9,7 @@ Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/limits.html
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,15 +20,22 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from keyward import pipeline, rules
+from keyward.errors import GatewayError
+from keyward.events import check_message
+from keyward.findings import FindingRecord, Notice
 from keyward.gateways.dynamodb import Item, Write
 from keyward.gateways.identity_center import IdentityCenterGateway
 from keyward.gateways.organization import OrganizationGateway
 from keyward.gateways.sqs import SqsGateway
-from keyward.ledger import Ledger
+from keyward.ledger import Ledger, told_document
+from keyward.rollout import Rollout
+from keyward.settings import Accepted
 from keyward.throttle import Bucket
 from tests.faults.memory import MemoryServices, MemoryTable
 from tests.flow.world import HUB
 
+GUARD = rules.of_guard("account_baseline")
 INSTANCE = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
 STORE = "d-0123456789"
 ROOT = "r-abcd"
@@ -91,6 +99,9 @@ class Estate:
     """Ids by name, as for sets their ARNs."""
     full: set[str] = field(default_factory=set)
     """Accounts at a quota: all that is created there fails."""
+    ready_at: dict[str, datetime] = field(default_factory=dict)
+    """When AWS has made an account known everywhere: before, it isn't found."""
+    page_size: int = PAGE
     held: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """Accounts and permission sets that each group is assigned."""
     requests: dict[str, Request] = field(default_factory=dict)
@@ -185,7 +196,8 @@ class Estate:
             self.overlaps.append(about)
             raise self.error("ConflictException", operation)
         missing = group not in self.groups.values() or arn not in self.sets.values()
-        if missing or account not in self.accounts:
+        ready_at = self.ready_at.get(account, self.clock.now)
+        if missing or account not in self.accounts or self.clock.now < ready_at:
             raise self.error("ResourceNotFoundException", operation)
         if self.random.random() < self.conflicts:
             raise self.error("ConflictException", operation)
@@ -208,6 +220,19 @@ class Estate:
         self.running.append(request)
         self.most_outstanding = max(self.most_outstanding, len(self.running))
         return request
+
+    def unhold(self, account: str, name: str, group: str) -> None:
+        """Somebody takes an assignment away."""
+        self.held[self.groups[group]].remove((account, self.sets[name]))
+
+    def holds(self, account: str) -> set[tuple[str, str]]:
+        """Groups and permission sets that are assigned in an account, by name."""
+        return {
+            (group, name)
+            for group, id_ in self.groups.items()
+            for name, arn in self.sets.items()
+            if (account, arn) in self.held.get(id_, ())
+        }
 
     def page(self, every: list[Any], asked: dict[str, Any], size: int) -> tuple[list[Any], Any]:
         begin = int(asked.get("NextToken", 0))
@@ -234,7 +259,7 @@ class Admin:
     def list_permission_sets(self, **asked: Any) -> dict[str, Any]:
         with self._estate.called("ListPermissionSets", asked, admin=True):
             every = list(self._estate.sets.values())
-            found, more = self._estate.page(every, asked, PAGE)
+            found, more = self._estate.page(every, asked, self._estate.page_size)
             return {"PermissionSets": found, **more}
 
     def describe_permission_set(self, **asked: Any) -> dict[str, Any]:
@@ -253,14 +278,27 @@ class Admin:
                 for group in self._estate.groups.values()
                 if (account, arn) in self._estate.held.get(group, ())
             ]
-            found, more = self._estate.page(every, asked, PAGE)
+            found, more = self._estate.page(every, asked, self._estate.page_size)
             return {"AccountAssignments": found, **more}
+
+    def list_permission_sets_provisioned_to_account(self, **asked: Any) -> dict[str, Any]:
+        with self._estate.called("ListPermissionSetsProvisionedToAccount", asked, admin=True):
+            every = sorted(
+                {
+                    arn
+                    for held in self._estate.held.values()
+                    for account, arn in held
+                    if account == asked["AccountId"]
+                }
+            )
+            found, more = self._estate.page(every, asked, self._estate.page_size)
+            return {"PermissionSets": found, **more}
 
     def list_account_assignments_for_principal(self, **asked: Any) -> dict[str, Any]:
         with self._estate.called("ListAccountAssignmentsForPrincipal", asked, admin=True):
             group = asked["PrincipalId"]
             every = sorted(self._estate.held.get(group, ()))
-            found, more = self._estate.page(every, asked, PAGE)
+            found, more = self._estate.page(every, asked, self._estate.page_size)
             return {
                 "AccountAssignments": [
                     {
@@ -278,7 +316,7 @@ class Admin:
         assert asked["Filter"] == {"Status": "IN_PROGRESS"}
         with self._estate.called("ListAccountAssignmentCreationStatus", asked, admin=True):
             every = [{"RequestId": it.id, "Status": it.status} for it in self._estate.running]
-            found, more = self._estate.page(every, asked, PAGE)
+            found, more = self._estate.page(every, asked, self._estate.page_size)
             return {"AccountAssignmentsCreationStatus": found, **more}
 
     def describe_account_assignment_creation_status(self, **asked: Any) -> dict[str, Any]:
@@ -381,9 +419,15 @@ class Queue:
         self.messages: list[tuple[datetime, int, str, int]] = []
         self.dead: list[str] = []
         self.sent = 0
+        self.fails_at: int | None = None
+        """Which sending of a message fails, by how many were sent until then."""
 
     def send_message(self, **asked: Any) -> dict[str, Any]:
         assert 0 <= asked["DelaySeconds"] <= 900
+        if self.sent == self.fails_at:
+            self.fails_at = None
+            code = "ServiceUnavailable"
+            raise ClientError({"Error": {"Code": code, "Message": code}}, "SendMessage")
         self.put(asked["MessageBody"], after=timedelta(seconds=asked["DelaySeconds"]))
         return {}
 
@@ -417,6 +461,11 @@ class SlowTable(MemoryTable):
         self.clock = clock
         self.largest = 0
         self.writes = 0
+        self._crash: tuple[int, bool] | None = None
+
+    def crash_at(self, number: int, *, after: bool) -> None:
+        """Lets the guard die right before, or after, the write that so many others precede."""
+        self._crash = self.writes + number, after
 
     def get(self, pk: str, sk: str) -> Item | None:
         self.clock.sleep(0.005)
@@ -432,8 +481,16 @@ class SlowTable(MemoryTable):
 
     def write(self, *writes: Write) -> None:
         self.clock.sleep(0.01)
+        is_last, after = False, False
+        if self._crash is not None:
+            at, after = self._crash
+            is_last = at == self.writes
         self.writes += 1
+        if is_last and not after:
+            raise Crash
         super().write(*writes)
+        if is_last:
+            raise Crash
         bodies = [it["Put"]["Item"].get("body", {}).get("B", b"") for it in writes if "Put" in it]
         self.largest = max((self.largest, *map(len, bodies)))
 
@@ -451,6 +508,9 @@ class EstateServices(MemoryServices):
         self.__dict__["organization"] = OrganizationGateway(Organizations(estate))  # type: ignore[arg-type]  # as much of a client as it calls
         self.__dict__["baseline_queue"] = SqsGateway(client=self.queue, url="baseline")  # type: ignore[arg-type]  # as much of a client as it calls
         self.cold_start()
+
+    def is_member(self, account: str, now: datetime) -> bool:  # noqa: ARG002 - it never changes
+        return account == HUB or account in self.estate.accounts
 
     def cold_start(self) -> None:
         """Nothing is remembered but what is in the ledger."""
@@ -471,3 +531,86 @@ class EstateServices(MemoryServices):
             hub_account=HUB,
             take=bucket.take,
         )
+
+
+@dataclass
+class Desk:
+    """The guard account_baseline, and the deliveries of its queue as SQS makes them."""
+
+    services: EstateServices
+    steps: int = 0
+    crashes: int = 0
+    longest: timedelta = timedelta(0)
+
+    @property
+    def estate(self) -> Estate:
+        return self.services.estate
+
+    def settings(self, baselines: dict[str, Any], **changes: Any) -> None:
+        """Puts settings in force by which all rules enforce, unless changed."""
+        stored = self.services.ledger.accepted()
+        every = [rule.id for rule in rules.every()]
+        began = self.services.clock() - timedelta(days=1)
+        base: dict[str, Any] = {
+            "version": stored.version + 1 if stored else 1,
+            "settings": {"ceiling": "enforce"},
+            "rules": {rule: {"mode": "enforce"} for rule in every},
+            "enforcing_since": dict.fromkeys(every, began),
+            "baselines": baselines,
+        }
+        accepted = Accepted.model_validate_json(json.dumps(base | changes, default=str))
+        self.services.ledger.accept(accepted, replacing=stored.version if stored else 0)
+        self.services._settings = None
+
+    def sweep(self, id_: str = "sweep-1") -> None:
+        """The sweep tells the guard to look at all accounts."""
+        self.services.queue.put(
+            check_message(
+                id_=id_,
+                account=HUB,
+                region="us-east-1",
+                time=self.services.clock(),
+                why="BaselineSweep",
+                parameters={},
+            )
+        )
+
+    def deliver(self, body: str, receives: int = 0) -> None:
+        """One delivery: what fails comes again."""
+        began = self.services.clock()
+        try:
+            pipeline.enforce(body, rules=GUARD, services=self.services, now=began)
+        except (Crash, GatewayError):
+            self.crashes += 1
+            self.services.cold_start()
+            self.services.queue.failed(body, receives)
+        self.steps += 1
+        self.longest = max(self.longest, self.services.clock() - began)
+
+    def follow(self, *, most: int = 1_000_000, each: Callable[[str], None] | None = None) -> int:
+        """Delivers what is on the queue until nothing is left; says how many messages those were.
+
+        `each` is called before each.
+        """
+        for number in range(most):
+            if (found := self.services.queue.next()) is None:
+                return number
+            body, receives = found
+            if each is not None:
+                each(body)
+            self.deliver(body, receives)
+        return most
+
+    def rollout(self) -> Rollout:
+        """The newest one."""
+        return self.services.ledger.rollouts()[-1]
+
+    def findings(self) -> list[FindingRecord]:
+        return [it for it in self._documents("finding#") if isinstance(it, FindingRecord)]
+
+    def notices(self) -> list[Notice]:
+        return [it for it in self._documents("notice#") if isinstance(it, Notice)]
+
+    def _documents(self, prefix: str) -> list[FindingRecord | Notice]:
+        items = self.services.table.items
+        return [told_document(item) for (pk, _), item in items.items() if pk.startswith(prefix)]

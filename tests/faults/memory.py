@@ -132,6 +132,8 @@ def _updated(body: Item, old: Item) -> Item:
             new.setdefault("finding", values[":f"])
             held = new.get("findings", {"SS": []})["SS"]
             new["findings"] = {"SS": sorted({*held, *values[":fs"]["SS"]})}
+        case "SET released_until = :until, released_by = :by":
+            new |= {"released_until": values[":until"], "released_by": values[":by"]}
         case "ADD spent :one SET expires_at = :expires":
             new["spent"] = {"N": str(int(new.get("spent", {"N": "0"})["N"]) + 1)}
             new["expires_at"] = values[":expires"]

@@ -153,8 +153,8 @@ class Rollout(_Value):
     While it is planned: `units` are those still to walk through, with the ids of those above them
     (nearest first), `page` where the list of accounts in the first of them goes on; `places` the
     accounts found, with the ids above them; `untagged` those whose tags are still to be read;
-    `looks` the lists that tell what they hold, None where it isn't known yet which are needed.
-    What it has found of them is `planned_at` old.
+    `looks` the lists that tell what they hold, None where it isn't known yet which are needed; what
+    these told was so at `looked_at`. `planned_at` is when that was done.
 
     `wanted` and `missing` say of each account which pairs its baselines want and which it lacks, by
     their places in `pairs`; of these `sent` were asked for, `asked` are under way, and `again` says
@@ -176,6 +176,7 @@ class Rollout(_Value):
     reason: str
     created_at: AwareDatetime
     planned_at: AwareDatetime | None = None
+    looked_at: AwareDatetime | None = None
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
     claim_until: AwareDatetime | None = None
@@ -468,20 +469,19 @@ def failed(rollout: Rollout, account: str, numbers: Iterable[int], why: str) -> 
     )
 
 
-def without(rollout: Rollout, numbers: Iterable[int]) -> Rollout:
-    """The rollout where nobody wants, or can have, these pairs any more: in no account."""
+def without(rollout: Rollout, numbers: Iterable[int], *, sent: bool) -> Rollout:
+    """The rollout where nobody wants these pairs any more, in no account.
+
+    `sent`: nobody can have them either, so that those that were asked for came to nothing.
+    """
     gone = set(numbers)
-    missing, sent = dict(rollout.missing), dict(rollout.sent)
+    missing, left = dict(rollout.missing), dict(rollout.sent)
     for account in rollout.missing:
-        _take(missing, account, gone)
-        _take(sent, account, gone)
-    fewer = rollout.model_copy(
-        update={
-            "missing": missing,
-            "sent": sent,
-            "asked": tuple(it for it in rollout.asked if it.pair not in gone),
-        }
-    )
+        of_account = gone if sent else gone.difference(rollout.sent.get(account, ()))
+        _take(missing, account, of_account)
+        _take(left, account, of_account)
+    asked = tuple(it for it in rollout.asked if it.pair not in gone or not sent)
+    fewer = rollout.model_copy(update={"missing": missing, "sent": left, "asked": asked})
     total = max(rollout.total - lacking(rollout) + lacking(fewer), 0)
     return fewer.model_copy(update={"total": total})
 

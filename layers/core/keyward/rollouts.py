@@ -11,7 +11,7 @@ judged, planned and recorded like any other, and says what became of it.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -403,7 +403,7 @@ class _Step:
         if self.rollout.units or self.rollout.untagged:
             return 1
         if self.rollout.looks is None:
-            self.put(looks=rolling.looks_for(self.rollout.missing, self.rollout.pairs))
+            self.look_at(self.rollout.missing)
         self.look()
         if not self.rollout.looks and self.has_time():
             self.decide()
@@ -557,6 +557,11 @@ class _Step:
 
     # What accounts hold
 
+    def look_at(self, missing: Mapping[str, tuple[int, ...]]) -> None:
+        """Has it read which of these there are by now."""
+        looks = rolling.looks_for(missing, self.rollout.pairs)
+        self.put(looks=looks, looked_at=self.at)
+
     def look(self) -> None:
         """Reads lists for as long as there is time; what they show is missing no more."""
         looks = list(self.rollout.looks or ())
@@ -614,7 +619,7 @@ class _Step:
                 unknown[f"{kind} {name or id_} (baseline {baseline})"] = None
         for text in unknown.keys() - set(self.rollout.unknown):
             self.ledger.notice(resolving.unknown(text, now=self.at))
-        self.rollout = rolling.without(self.rollout, (number for number, _ in gone))
+        self.rollout = rolling.without(self.rollout, (number for number, _ in gone), sent=True)
         self.put(unknown=tuple(unknown))
         return True
 
@@ -683,14 +688,19 @@ class _Step:
         """Records the account's finding, as one that this rollout acts on; False where it mustn't.
 
         Nothing is done where the account was moved since, or is exempt, released or out of bounds;
-        one that somebody else is at is left for later.
+        one that somebody else is at, or was since it was looked at, is left for later.
         """
-        if self.at - (self.rollout.planned_at or self.at) > FRESH and (why := self.moved(account)):
+        if self.at - self.rollout.created_at > FRESH and (why := self.moved(account)):
             self.rollout = rolling.skipping(self.rollout, account, why)
             return False
         planned = self.planned(account, self.rollout.missing[account])
         if planned is None:
             self.rollout = rolling.skipping(self.rollout, account, _why_not(planned))
+            return False
+        before = self.ledger.finding(planned.finding.key)
+        is_newer = before is not None and before.last_seen > (self.rollout.looked_at or self.at)
+        if is_newer and not self.is_ours(before):
+            self.leave(account)
             return False
         try:
             begun = self.begun(planned)
@@ -812,12 +822,12 @@ class _Step:
 
     def start(self) -> bool:
         """Begins to assign, unless another rollout does: then what is so by now is read anew."""
+        has_waited = self.rollout.outcome is not None
         if self.has_to_wait():
             return False
         self.rollout = rolling.started(self.rollout, self.at)
-        if self.at - (self.rollout.planned_at or self.at) > FRESH:
-            looks = rolling.looks_for(self.rollout.missing, self.rollout.pairs)
-            self.put(looks=looks)
+        if has_waited or self.at - (self.rollout.looked_at or self.at) > FRESH:
+            self.look_at(self.rollout.missing)
         return True
 
     def report(self) -> int:
@@ -842,7 +852,7 @@ class _Step:
         if same != self.rollout.baselines.keys():
             pairs = enumerate(self.rollout.pairs)
             dropped = [number for number, pair in pairs if not same.intersection(pair.baselines)]
-            self.rollout = rolling.without(self.rollout, dropped)
+            self.rollout = rolling.without(self.rollout, dropped, sent=False)
         if self.settings.mode(RULE, self.at) is not Mode.ENFORCE:
             self.put(stopping=self.rollout.stopping or f"rule {RULE} only reports now")
         if self.rollout.stopping is not None:
@@ -956,10 +966,11 @@ class _Step:
             )
             return 0
         if set(rollout.missing) == set(rollout.others) and not rollout.begun:
-            left = {account: rollout.missing[account] for account in rollout.others}
-            self.put(others=(), looks=rolling.looks_for(left, rollout.pairs))
-            times = [rollout.again[account].not_before for account in left]
+            times = [rollout.again[account].not_before for account in rollout.others]
             seconds = round((max(times) - self.at).total_seconds())
+            if seconds <= 0:
+                self.put(others=())
+                self.look_at(rollout.missing)
             return max(1, min(seconds, LONGEST_WAIT_SECONDS))
         return rolling.seconds_to_wait(rollout, self.at, longest=LONGEST_WAIT_SECONDS)
 
@@ -1024,7 +1035,7 @@ def _covers(record: FindingRecord, planned: Plan) -> bool:
 
 def _outcome(failures: tuple[str, ...]) -> str:
     if not failures:
-        return "the account has all that its baselines want"
+        return "the account has all that it lacked and its baselines want"
     return f"{len(failures)} assignments came to nothing: {'; '.join(failures)}"
 
 
