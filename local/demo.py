@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from local import cloudtrail
+from local import demo_accounts as accounts
 from local import demo_identity_center as identity_center
 from local.center import ADMINISTRATOR
-from local.inbox import IDENTITY_CENTER_GUARD
+from local.inbox import ACCOUNT_BASELINE, IDENTITY_CENTER_GUARD
 from local.organization import running_organization
 from local.story import Story, answer, show, verb, wait_for_settings
 
@@ -33,6 +34,7 @@ SETTINGS_SECONDS = 31
 ENFORCED = (
     *("iam-access-key-created", "iam-admin-granted", "iam-user-created", "iam-quarantine-undone"),
     *identity_center.ENFORCED,
+    *accounts.ENFORCED,
 )
 
 
@@ -122,7 +124,7 @@ def bad_setting(story: Story) -> None:
 
 
 def enforce(story: Story) -> None:
-    """The owners let eight rules enforce, exempt a build server, write down permission sets."""
+    """The owners let eleven rules enforce, write down permission sets, and who has them where."""
     exemption = {
         "owner": "build-team@example.com",
         "reason": "The build server's vendor supports access keys only",
@@ -139,9 +141,12 @@ def enforce(story: Story) -> None:
             "alerts": {"single_per_window": 50},
             # Nobody else calls Identity Center here.
             "identity_center": {"calls_per_second": 20},
+            "account_baselines": {"changes_without_apply": accounts.CHANGES_WITHOUT_APPLY},
         },
         "exemptions/build-users.json": exemption,
         **{f"rules/{rule}.json": {"mode": "enforce"} for rule in ENFORCED},
+        **accounts.rules(),
+        **accounts.written(),
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, value in files.items():
@@ -290,13 +295,14 @@ def granted(story: Story) -> None:
 def ledger(story: Story) -> None:
     """What the ledger says at the end, and that nothing was lost on the way."""
     # An event that two workers looked at in the same moment is looked at again much later.
-    story.inbox.wait_until_few(IDENTITY_CENTER_GUARD, in_hand=False)
+    for guard in (IDENTITY_CENTER_GUARD, ACCOUNT_BASELINE):
+        story.inbox.wait_until_few(guard, in_hand=False)
     story.inbox.wait_until_quiet()
     found = json.loads(story.keyward("findings", "list", "--json"))
     states: dict[str, int] = {}
     for finding in found:
         states[finding["state"]] = states.get(finding["state"], 0) + 1
-    story.expect("findings acted on", 7, states.get("acted", 0))
+    story.expect("findings acted on", 14, states.get("acted", 0))
     story.expect("findings released", 2, states.get("released", 0))
     story.expect("findings failed", 0, states.get("failed", 0))
     story.expect("alerts that no step waited for", [], [it.subject for it in story.inbox.read()])
@@ -321,6 +327,7 @@ STEPS = (
     *identity_center.GIVEN,
     *(before, deactivate, again, attack, quarantine, release, exempt, granted),
     *identity_center.CHANGED,
+    *accounts.STEPS,
     ledger,
 )
 
