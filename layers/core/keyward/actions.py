@@ -242,7 +242,8 @@ class Pending(_Value):
     `stage` says, in words, what it waits for. `arn` is that of a permission set made on the way.
     Nothing is to be done `not_before` then. `ticket` grows with each message that is to come back.
     Of many requests, `asked` are those that AWS took on, by what they are about; `refused` says of
-    what can never be why; `waits` is why the others wait.
+    what can never be why; `unwanted` are those that nobody wants any more; `waits` is why the
+    others wait.
     """
 
     requests: tuple[Request, ...] = ()
@@ -256,18 +257,21 @@ class Pending(_Value):
     ticket: int = 0
     asked: frozenset[str] = frozenset()
     refused: dict[str, str] = Field(default_factory=dict)
+    unwanted: frozenset[str] = frozenset()
     waits: str = ""
 
 
 class Done(_Value):
     """An act that is verified, in words; `aftercare` is what is taken back by itself later.
 
-    `arn` is that of a permission set made on the way.
+    `arn` is that of a permission set made on the way. `not_made` are, of many assignments, those
+    that were not made, by what they are about: a release has nothing to take back of them.
     """
 
     text: str
     arn: str | None = None
     aftercare: Pending | None = None
+    not_made: frozenset[str] = frozenset()
 
 
 class Before(_Value):

@@ -6,7 +6,7 @@ it is read back with one call for each permission set.
 Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_CreateAccountAssignment.html
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from keyward.actions import AssignAccess, AssignmentTarget, Done, Pending, Request, RequestKind
@@ -15,42 +15,76 @@ from keyward.errors import GatewayError, NotFoundError
 from keyward.gateways.identity_center import CONFLICT, IdentityCenterGateway, Principal
 from keyward.ledger import Ledger
 
+type Wanted = Callable[[], Collection[tuple[str, str]]]
+"""Finds out what an account's baselines want by now: permission set and group of each."""
 
-def give(
+
+class NotGivenError(GatewayError):
+    """An account doesn't get all of its access. `not_made` is what it lacks of it, as it was read.
+
+    What that is about is said as in `about_of`. It is empty where AWS may still make it.
+    """
+
+    def __init__(self, message: str, *, code: str, not_made: Iterable[str] = ()) -> None:
+        super().__init__(message, code=code)
+        self.not_made = frozenset(not_made)
+
+
+def give(  # noqa: PLR0913 - all of it by name
     action: AssignAccess,
     *,
     pending: Pending | None,
+    wanted: Wanted,
     center: IdentityCenterGateway,
     ledger: Ledger,
     now: datetime,
 ) -> Done | Pending:
     """Asks for all that the account lacks, looks whether it has it, asks again for what failed.
 
-    The first look trusts what was read just before. An account that isn't ready yet refuses for a
-    while: that is borne for PATIENCE. What can never be, since group or set is gone, holds up
-    nothing else. Raises GatewayError once all else is there, or PATIENCE is over.
+    The first look trusts what was read just before. Later ones ask for nothing that the account's
+    baselines want no more: it may have been moved meanwhile, or they were changed. An account that
+    isn't ready yet refuses for a while: that is borne for PATIENCE. What can never be, since group
+    or set is gone, holds up nothing else. Raises GatewayError; once all else is there, or PATIENCE
+    is over, a NotGivenError.
     """
     state = pending or Pending(since=now, stage="begins")
-    targets = {about_of(it): it for it in action.assignments}
+    targets = {
+        about: it for it in action.assignments if (about := about_of(it)) not in state.unwanted
+    }
     asked_for = center.under_way()
     under_way = tuple(it for it in state.requests if it.id in asked_for)
     to_ask = [about for about in targets if about not in state.asked | state.refused.keys()]
     is_first = state.looks == 0 and not state.requests
-    if not is_first and not under_way and (not to_ask or not state.asked):
-        to_ask = _lacking(targets, center)
+    is_read = not is_first and not under_way and (not to_ask or not state.asked)
+    if is_read:
+        to_ask = _lacking(targets, state, center)
         state = _with_reasons(to_ask, targets, state, center=center, ledger=ledger)
         to_ask = [about for about in to_ask if about not in state.refused]
+    if to_ask and pending is not None:
+        still = wanted()
+        gone = {about for about in to_ask if _key(targets[about]) not in still}
+        to_ask = [about for about in to_ask if about not in gone]
+        state = state.model_copy(update={"unwanted": state.unwanted | gone})
+    if is_read:
         if not to_ask:
             return _all_given(action, state)
         if now - state.since > PATIENCE:
-            raise _unfinished(action, to_ask, state)
+            raise _unfinished(action, to_ask, state, not_made={*to_ask, *_never(state)})
         state = state.model_copy(update={"asked": frozenset(), "requests": ()})
-        under_way = ()
     if under_way and now - state.since > PATIENCE:
-        raise _unfinished(action, [it.about for it in under_way], state)
+        raise _unfinished(action, [it.about for it in under_way], state, not_made=_never(state))
     room = OUTSTANDING[RequestKind.ASSIGNMENT_CREATION] - len(asked_for)
     state = state.model_copy(update={"looks": state.looks + 1})
     return _asked(targets, to_ask[: max(room, 0)], state, center=center, ledger=ledger)
+
+
+def _key(target: AssignmentTarget) -> tuple[str, str]:
+    return target.permission_set_arn, target.principal_id
+
+
+def _never(state: Pending) -> frozenset[str]:
+    """What is not asked for any more, and was not made."""
+    return state.unwanted | state.refused.keys()
 
 
 def _asked(
@@ -79,10 +113,11 @@ def _asked(
         else:
             requests.append(Request(kind=RequestKind.ASSIGNMENT_CREATION, id=id_, about=about))
             asked.add(about)
-    stage = f"{len(asked)} of {len(targets) - len(refused)} assignments are asked for"
+    number = len(targets.keys() - state.unwanted) - len(refused)
+    stage = f"{len(asked)} of {number} assignments are asked for"
     return state.model_copy(
         update={
-            "stage": f"{stage}; {waits}" if waits and len(asked) < len(targets) else stage,
+            "stage": f"{stage}; {waits}" if waits and len(asked) < number else stage,
             "requests": tuple(requests),
             "asked": frozenset(asked),
             "refused": refused,
@@ -91,16 +126,29 @@ def _asked(
     )
 
 
-def _lacking(targets: Mapping[str, AssignmentTarget], center: IdentityCenterGateway) -> list[str]:
-    """Those that the account doesn't have. One call for each permission set."""
-    first = {(it.account, it.permission_set_arn) for it in targets.values()}
-    held = {key: center.principals_of(*key) for key in sorted(first)}
+def _lacking(
+    targets: Mapping[str, AssignmentTarget], state: Pending, center: IdentityCenterGateway
+) -> list[str]:
+    """Those that the account doesn't have. One call for each permission set.
+
+    Nobody has one that is gone: what Identity Center says of its absence is no word on the account.
+    """
+    hoped_for = {about: it for about, it in targets.items() if about not in state.refused}
+    first = {(it.account, it.permission_set_arn) for it in hoped_for.values()}
+    held = {key: _holders(*key, center) for key in sorted(first)}
     return [
         about
-        for about, it in targets.items()
+        for about, it in hoped_for.items()
         if Principal(kind=it.principal_kind, id=it.principal_id)
         not in held[it.account, it.permission_set_arn]
     ]
+
+
+def _holders(account: str, arn: str, center: IdentityCenterGateway) -> frozenset[Principal]:
+    try:
+        return center.principals_of(account, arn)
+    except NotFoundError:
+        return frozenset()
 
 
 def _with_reasons(
@@ -145,23 +193,27 @@ def _what_is_gone(target: AssignmentTarget, center: IdentityCenterGateway, ledge
 
 
 def _all_given(action: AssignAccess, state: Pending) -> Done:
-    number = len(action.assignments) - len(state.refused)
+    number = len(action.assignments) - len(_never(state))
     text = f"account {action.target.account} has the {number} assignments that it lacked"
+    if state.unwanted:
+        text = f"{text}; {len(state.unwanted)} are not wanted there any more"
     if state.refused:
         why = "; ".join(sorted(set(state.refused.values())))
         message = f"{text}, but {len(state.refused)} can't be made: {why}"
-        raise GatewayError(message, code="Incomplete")
-    return Done(text=text)
+        raise NotGivenError(message, code="Incomplete", not_made=_never(state))
+    return Done(text=text, not_made=_never(state))
 
 
-def _unfinished(action: AssignAccess, lacking: Sequence[str], state: Pending) -> GatewayError:
+def _unfinished(
+    action: AssignAccess, lacking: Sequence[str], state: Pending, *, not_made: Iterable[str]
+) -> NotGivenError:
     why = "; ".join(filter(None, (state.waits, *sorted(set(state.refused.values())))))
     message = (
         f"account {action.target.account} still lacks {len(lacking)} of "
         f"{len(action.assignments)} assignments after {PATIENCE.seconds // 60} minutes: "
         f"{why or 'AWS gives no reason'}"
     )
-    return GatewayError(message, code="NotFinished")
+    return NotGivenError(message, code="NotFinished", not_made=not_made)
 
 
 def take_away(

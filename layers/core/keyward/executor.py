@@ -25,6 +25,7 @@ from keyward.actions import (
     RecreatePermissionSet,
 )
 from keyward.errors import GatewayError, NotFoundError
+from keyward.facts import access as access_facts
 from keyward.facts import iam as iam_facts
 from keyward.gateways.iam import IamGateway
 from keyward.gateways.reach import Reach
@@ -86,8 +87,14 @@ def carry_out(  # noqa: PLR0913 - all of it by name
         case DeactivateAccessKeys() | DeactivateCredential() | QuarantineUser():
             return Done(text=_contain(action, before=before, iam=reach.iam(), sleep=sleep))
         case AssignAccess():
+            account = action.target.account
             return assigning.give(
-                action, pending=pending, center=reach.identity_center(), ledger=ledger, now=now
+                action,
+                pending=pending,
+                wanted=lambda: access_facts.wanted_now(account, reach=reach, ledger=ledger),
+                center=reach.identity_center(),
+                ledger=ledger,
+                now=now,
             )
         case _:
             center = reach.identity_center()

@@ -169,7 +169,7 @@ class Ledger:
         now: datetime,
     ) -> list[Write]:
         writes = [_put_finding(record, replacing=old)]
-        takes_over = old is not None and old.state is State.ACTING
+        takes_over = old is not None and old.state is State.ACTING and old.episode == record.episode
         if record.state is State.ACTING and record.action is not None and takes_over:
             writes.append(
                 _not_released(record.account, record.held_as, now=now)

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from keyward import converging, events, executor, facts, planner, releasing, rollouts
 from keyward.actions import (
+    AssignAccess,
     Before,
     Done,
     IamAction,
@@ -20,7 +21,9 @@ from keyward.actions import (
     RecreatePermissionSet,
     RestorePermissionSet,
 )
+from keyward.assigning import NotGivenError
 from keyward.catalogue import catalogue_of
+from keyward.converging import about_of
 from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
 from keyward.events import Follow, RolloutStep
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
@@ -353,7 +356,9 @@ def _finish(
         if error.retryable and isinstance(record.action, IamAction):
             raise
         waits = record.pending or Pending(since=now, stage="begins")
-        outcome = converging.put_off(waits, error, now) or Done(text=str(error))
+        not_made = error.not_made if isinstance(error, NotGivenError) else frozenset()
+        failed = Done(text=str(error), not_made=not_made)
+        outcome = converging.put_off(waits, error, now) or failed
         state = State.FAILED
     record = _with_what_was_made(record, outcome)
     if isinstance(outcome, Pending):
@@ -397,12 +402,21 @@ def _to_be_looked_at(record: FindingRecord, now: datetime) -> FindingRecord:
 
 
 def _with_what_was_made(record: FindingRecord, outcome: Done | Pending) -> FindingRecord:
-    """The record with the ARN of a permission set that the act made: a release needs it."""
-    if outcome.arn is None or not isinstance(record.action, RecreatePermissionSet):
-        return record
-    return record.model_copy(
-        update={"action": record.action.model_copy(update={"made": outcome.arn})}
-    )
+    """The record with what the act made, as a release needs it.
+
+    That is the ARN of a permission set; and of an account's access no more than what it was given:
+    what somebody else gives it later is his.
+    """
+    made: AssignAccess | RecreatePermissionSet
+    match record.action:
+        case RecreatePermissionSet() as action if outcome.arn is not None:
+            made = action.model_copy(update={"made": outcome.arn})
+        case AssignAccess() as access if isinstance(outcome, Done) and outcome.not_made:
+            given = tuple(it for it in access.assignments if about_of(it) not in outcome.not_made)
+            made = access.model_copy(update={"assignments": given})
+        case _:
+            return record
+    return record.model_copy(update={"action": made})
 
 
 def _as_wanted_now(record: FindingRecord, services: Services, now: datetime) -> FindingRecord:

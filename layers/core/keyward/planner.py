@@ -436,10 +436,11 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     another policy is to be taken off by now. A closed finding's violation that is back begins a new
     episode; so does one whose release was never finished, which the ledger refuses to write until
     that release has ended. An act that a crash left half done is taken over with its own intent,
-    unless it must not be done any more. What Keyward contained and is free again begins a new
-    episode, too (of a user, `before` tells: what there is now); and so does each later change that
-    only people can put right. But the same event, delivered twice at once, may have been judged by
-    a state that was read before the other's act: it must look again.
+    unless it must not be done any more; where the account lacks other access by now, that is a new
+    episode. What Keyward contained and is free again begins one, too (of a user, `before` tells:
+    what there is now); and so does each later change that only people can put right. But the same
+    event, delivered twice at once, may have been judged by a state that was read before the other's
+    act: it must look again.
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
@@ -462,6 +463,8 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
             return Busy()
         if planned.action is None:
             return _interrupted(old, planned, now=now)
+        if _more_than(old, planned):
+            return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
         return _moved(old, State.ACTING, now=now, note="taken over", claim_seconds=claim_seconds)
     if old.state.closed:
         return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
@@ -506,17 +509,25 @@ def _with_another(
 
     There is one inline policy: who puts another in its place must not have it stay, and be brought
     into the accounts with the removal of the first. An account that was moved while it is given
-    access, and now lacks other access, has to wait until that is through.
+    access, and now lacks other access, has to wait until that is through; so has whoever saw
+    something of it go: the act may have looked before.
     """
-    if isinstance(planned.action, AssignAccess) and isinstance(old.action, AssignAccess):
-        more = set(planned.action.assignments).difference(old.action.assignments)
-        return Busy() if more else None
+    subject = planned.finding.subject
+    if isinstance(subject, AccountAccess) and planned.action is not None:
+        return Busy() if subject.removed is not None or _more_than(old, planned) else None
     is_another = isinstance(planned.action, DetachPolicy) and planned.action != old.action
     if old.state is not State.ACTING or not is_another:
         return None
     return _moved(
         old, State.ACTING, now=now, note="another policy by now", claim_seconds=claim_seconds
     ).model_copy(update={"action": planned.action})
+
+
+def _more_than(old: FindingRecord, planned: Plan) -> bool:
+    """Whether an account lacks other access by now than the act under way is to give it."""
+    if not isinstance(planned.action, AssignAccess) or not isinstance(old.action, AssignAccess):
+        return False
+    return not set(planned.action.assignments) <= set(old.action.assignments)
 
 
 def settle(

@@ -1,0 +1,168 @@
+"""What was wrong with account_baseline once, and how it was found: each was seen to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from keyward import releasing
+from keyward.findings import State
+from tests.flow.accounts import Accounts
+
+DEVELOPERS, AUDITORS, EVERYBODY = (
+    ("Developers", "Developer"),
+    ("Auditors", "SecurityAudit"),
+    ("Everybody", "ReadOnly"),
+)
+
+
+def two_units(accounts: Accounts) -> Accounts:
+    """Workloads wants one access, Sandbox another, the root none."""
+    accounts.settings(
+        {
+            "workloads": accounts.baseline(DEVELOPERS),
+            "sandbox": accounts.baseline(AUDITORS, accounts=[{"unit": accounts.sandbox}]),
+        }
+    )
+    return accounts
+
+
+@contextmanager
+def at_once(accounts: Accounts) -> Iterator[None]:
+    """AWS finishes at once what people ask for within the block."""
+    behaviour = accounts.center.behaviour
+    looks, behaviour.looks_in_progress = behaviour.looks_in_progress, 0
+    yield
+    behaviour.looks_in_progress = looks
+
+
+def take_away(accounts: Accounts, assignment: tuple[str, str], account: str) -> None:
+    group, name = assignment
+    with at_once(accounts):
+        accounts.center.admin.delete_account_assignment(
+            InstanceArn=accounts.center.instance,
+            PermissionSetArn=accounts.sets[name],
+            PrincipalType="GROUP",
+            PrincipalId=accounts.groups[group],
+            TargetType="AWS_ACCOUNT",
+            TargetId=account,
+        )
+
+
+def delete_set(accounts: Accounts, name: str) -> None:
+    accounts.center.admin.delete_permission_set(
+        InstanceArn=accounts.center.instance, PermissionSetArn=accounts.sets.pop(name)
+    )
+
+
+def release(accounts: Accounts) -> None:
+    """An operator releases the account's finding, and all that follows from it."""
+    world = accounts.world
+    releasing.release(
+        accounts.missing(),
+        by="jane",
+        reason="not here",
+        days=7,
+        services=world.services,
+        now=world.now,
+    )
+    accounts.follow()
+
+
+def crash_before_asking(accounts: Accounts, event: dict[str, Any]) -> None:
+    """The intent is written, and AWS is asked for nothing. The claim runs out meanwhile."""
+
+    def crashing(operation: str, _params: object, call: object) -> object:
+        if operation == "CreateAccountAssignment":
+            raise KeyboardInterrupt
+        return call()  # type: ignore[operator]  # a call
+
+    accounts.world.fault = crashing
+    with accounts.world.recorded(), pytest.raises(KeyboardInterrupt):
+        accounts.deliver(event)
+    accounts.world.fault = None
+    accounts.world.restart()
+    accounts.world.later(minutes=7)
+
+
+# An account that is moved, or wanted otherwise, while it is given access
+
+
+def test_what_only_the_old_place_wants_is_asked_for_no_more(accounts: Accounts) -> None:
+    two_units(accounts)
+    refused = "ResourceNotFoundException"
+    accounts.center.behaviour.refuse("CreateAccountAssignment", refused, times=1)
+    accounts.deliver(accounts.move(accounts.workloads))
+    accounts.settle(accounts.move(accounts.root))
+    assert accounts.held() == set()
+    assert "not wanted there any more" in (accounts.missing().outcome or "")
+
+
+def test_what_a_changed_baseline_wants_no_more_is_not_asked_for(accounts: Accounts) -> None:
+    spared = [{"ids": [accounts.world.member]}]
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS)})
+    refused = "ResourceNotFoundException"
+    accounts.center.behaviour.refuse("CreateAccountAssignment", refused, times=1)
+    accounts.deliver(accounts.move(accounts.workloads))
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS, exclude=spared)})
+    accounts.follow()
+    assert accounts.held() == set()
+
+
+def test_account_that_moved_after_a_crash_gets_what_its_new_place_wants(
+    accounts: Accounts,
+) -> None:
+    two_units(accounts)
+    crash_before_asking(accounts, accounts.move(accounts.workloads))
+    accounts.settle(accounts.move(accounts.sandbox))
+    assert accounts.held() == {AUDITORS}
+    assert accounts.acted()
+    release(accounts)
+    assert accounts.held() == set()
+
+
+def test_crashed_act_of_an_account_that_moved_away_gives_nothing(accounts: Accounts) -> None:
+    two_units(accounts)
+    crash_before_asking(accounts, accounts.move(accounts.workloads))
+    accounts.settle(accounts.move(accounts.root))
+    assert accounts.held() == set()
+
+
+def test_what_goes_while_it_is_being_verified_comes_back(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS)})
+    accounts.deliver(accounts.move(accounts.workloads))
+    seen: list[str] = []
+
+    def meddling(operation: str, _params: object, call: object) -> Any:
+        answer: Any = call()  # type: ignore[operator]  # a call
+        if operation == "ListAccountAssignments" and answer["AccountAssignments"] and not seen:
+            seen.append(operation)
+            with at_once(accounts):
+                event = accounts.unassign(*DEVELOPERS)
+            accounts.deliver(event)
+        return answer
+
+    accounts.world.fault = meddling
+    with accounts.world.recorded():
+        accounts.follow()
+    assert seen
+    assert accounts.held() == {DEVELOPERS}
+
+
+# Permission sets that are gone
+
+
+def test_permission_set_that_is_gone_holds_up_nobody_else(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS, EVERYBODY)})
+    other = accounts.world.other_member
+    accounts.settle(accounts.move(accounts.workloads, other))
+    take_away(accounts, DEVELOPERS, other)
+    delete_set(accounts, "Developer")
+    accounts.settle(accounts.move(accounts.workloads))
+    assert accounts.held() == {EVERYBODY}
+    record = accounts.missing()
+    assert record.state is State.FAILED
+    assert "permission set Developer is gone" in (record.outcome or "")
