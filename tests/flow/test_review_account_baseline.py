@@ -166,3 +166,40 @@ def test_permission_set_that_is_gone_holds_up_nobody_else(accounts: Accounts) ->
     record = accounts.missing()
     assert record.state is State.FAILED
     assert "permission set Developer is gone" in (record.outcome or "")
+
+
+# Releases
+
+
+def test_release_takes_away_the_rest_where_a_permission_set_is_gone(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS, EVERYBODY)})
+    accounts.settle(accounts.move(accounts.workloads))
+    take_away(accounts, DEVELOPERS, accounts.world.member)
+    delete_set(accounts, "Developer")
+    release(accounts)
+    assert accounts.held() == set()
+
+
+def test_release_awaits_what_aws_is_still_making(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS, AUDITORS)})
+    accounts.center.behaviour.looks_in_progress = 8
+    accounts.deliver(accounts.move(accounts.workloads))
+    release(accounts)
+    assert accounts.missing().state is State.RELEASED
+    for _ in range(9):
+        accounts.center.admin.list_account_assignment_creation_status(
+            InstanceArn=accounts.center.instance
+        )
+    assert accounts.held() == set()
+
+
+def test_release_leaves_what_somebody_else_gave_after_keyward_failed(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS, AUDITORS)})
+    denied = "AccessDeniedException"
+    accounts.center.behaviour.refuse("CreateAccountAssignment", denied, times=9999)
+    accounts.settle(accounts.move(accounts.workloads))
+    assert accounts.missing().state is State.FAILED
+    accounts.center.behaviour.refusals.clear()
+    accounts.center.assigned(accounts.sets["Developer"], "GROUP", accounts.groups["Developers"])
+    release(accounts)
+    assert accounts.held() == {DEVELOPERS}

@@ -219,8 +219,19 @@ def _unfinished(
 def take_away(
     action: AssignAccess, *, pending: Pending | None, center: IdentityCenterGateway, now: datetime
 ) -> list[str] | Pending:
-    """Does the next step of taking away what `give` gave, as `give` does."""
+    """Does the next step of taking away what `give` gave, as `give` does.
+
+    What AWS is still at comes first: it would be there again otherwise.
+    """
     state = pending or Pending(since=now, stage="begins")
+    begun = [it for it in state.requests if it.kind is RequestKind.ASSIGNMENT_CREATION]
+    if begun:
+        asked_for = center.under_way()
+        still = tuple(it for it in begun if it.id in asked_for)
+        state = state.model_copy(update={"requests": still, "looks": state.looks + 1})
+        if still and now - state.since <= PATIENCE:
+            return state.model_copy(update={"stage": f"{len(still)} are still being made"})
+        state = state.model_copy(update={"requests": (), "looks": 0})
     state = each(action.assignments, RequestKind.ASSIGNMENT_DELETION, state, center, now)
     if state.requests:
         return state

@@ -386,6 +386,16 @@ def _is_assigned(target: AssignmentTarget, center: IdentityCenterGateway) -> boo
     return principal in center.principals_of(target.account, target.permission_set_arn)
 
 
+def _stands(target: AssignmentTarget, center: IdentityCenterGateway, *, should_be: bool) -> bool:
+    """Whether it is there; what is to be gone is so, too, where its permission set is."""
+    try:
+        return _is_assigned(target, center)
+    except NotFoundError:
+        if should_be:
+            raise
+        return False
+
+
 def is_gone(target: AssignmentTarget, center: IdentityCenterGateway) -> bool:
     """Whether the principal is there no more; where the identity store doesn't tell, AWS will."""
     try:
@@ -665,10 +675,13 @@ def each(
     center: IdentityCenterGateway,
     now: datetime,
 ) -> Pending:
-    """Asks for what is lacking of many, as far as AWS takes it; no request left: all is done."""
+    """Asks for what is lacking of many, as far as AWS takes it; no request left: all is done.
+
+    Raises NotFoundError where a permission set is gone that somebody is to have.
+    """
     should_be = kind is RequestKind.ASSIGNMENT_CREATION
     state, _, _ = _looked(state, center, now)
-    lacking = [it for it in targets if _is_assigned(it, center) is not should_be]
+    lacking = [it for it in targets if _stands(it, center, should_be=should_be) is not should_be]
     if not lacking and not state.requests:
         return state
     under_way = {request.about for request in state.requests}

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from keyward import converging, executor, planner
-from keyward.actions import Before, IamAction, Pending, RecreatePermissionSet
+from keyward.actions import (
+    AssignAccess,
+    Before,
+    IamAction,
+    Pending,
+    RecreatePermissionSet,
+    RequestKind,
+)
 from keyward.errors import GatewayError, NotFoundError
 from keyward.findings import Containment, FindingRecord, State
 from keyward.observability import count
@@ -46,7 +53,7 @@ def release(  # noqa: PLR0913 - all of it by name
     if waits is not None and (
         record.state is not State.RELEASING or now - waits.since > converging.PATIENCE
     ):  # an act's, or a release's that waited too long
-        begun = begun.model_copy(update={"pending": None})
+        begun = begun.model_copy(update={"pending": _what_aws_is_at(record, waits, now)})
     services.ledger.release_begins(
         begun,
         replacing=record,
@@ -55,6 +62,17 @@ def release(  # noqa: PLR0913 - all of it by name
         by=by,
     )
     return _restore(begun, held, note=f"released for {days} days", services=services, now=now)
+
+
+def _what_aws_is_at(record: FindingRecord, waits: Pending, now: datetime) -> Pending | None:
+    """What of an act's requests AWS may still do: of an account's access, to be awaited first."""
+    if record.state is State.RELEASING or not isinstance(record.action, AssignAccess):
+        return None
+    return Pending(
+        since=now,
+        stage="begins",
+        requests=tuple(it for it in waits.requests if it.kind is RequestKind.ASSIGNMENT_CREATION),
+    )
 
 
 def resume(record: FindingRecord, *, services: Services, now: datetime) -> FindingRecord:
@@ -76,7 +94,7 @@ def _restore(
     unique_ids = _unique_ids(begun, held)
     restored: list[str] | Pending = []
     if held is not None:
-        is_made = isinstance(begun.action, RecreatePermissionSet)
+        is_made = isinstance(begun.action, RecreatePermissionSet | AssignAccess)
         action = begun.action if is_made and begun.action else held.action
         try:
             restored = executor.undo(
