@@ -378,7 +378,8 @@ class Organizations:
                 for id_, it in self._estate.accounts.items()
                 if it["unit"] == asked["ParentId"]
             ]
-            found, more = self._estate.page(every, asked, ACCOUNTS_A_PAGE)
+            size = min(ACCOUNTS_A_PAGE, self._estate.page_size)
+            found, more = self._estate.page(every, asked, size)
             return {"Accounts": found, **more}
 
     def list_parents(self, **asked: Any) -> dict[str, Any]:

@@ -461,10 +461,15 @@ def test_two_that_run_do_so_one_after_the_other(desk: Desk) -> None:
     assert {it.state for it in done if it} == {RolloutState.DONE}
     assert sum(it.assigned for it in done if it) == 6
     assert is_each_made_once(desk)
+    later = services.ledger.rollout(waiting.id)
+    assert later is not None
+    assert later.started_at is not None
+    assert later.ended_at is not None
+    assert later.ended_at - later.started_at < timedelta(minutes=1)
 
 
 def test_the_next_sweep_waits_for_a_rollout_that_runs_and_finds_nothing_left(desk: Desk) -> None:
-    desk.settings({"workloads": WORKLOADS})
+    desk.settings({"workloads": WORKLOADS}, settings=LIMITED)
     plan = planned(desk)
     rollouts.apply(plan.id, by="ana", services=desk.services, now=desk.services.clock())
     desk.follow(most=2)
@@ -486,6 +491,18 @@ def test_an_account_that_an_event_is_about_is_left_to_that(desk: Desk) -> None:
     assert (over.state, over.assigned, over.skipped) == (RolloutState.DONE, 4, {})
     assert all(desk.estate.holds(account) == BOTH for account in workloads(desk))
     assert states(desk) == dict.fromkeys(workloads(desk), State.ACTED)
+    assert is_each_made_once(desk)
+
+
+def test_what_an_event_brought_since_the_plan_is_not_asked_for_again(desk: Desk) -> None:
+    desk.settings({"workloads": WORKLOADS})
+    plan = planned(desk)
+    first, *_ = workloads(desk)
+    desk.services.queue.put(an_account_check(desk, first))
+    desk.follow()
+    assert states(desk) == {first: State.ACTED}
+    over = applied(desk, plan)
+    assert (over.state, over.assigned, over.skipped) == (RolloutState.DONE, 4, {})
     assert is_each_made_once(desk)
 
 
@@ -838,7 +855,12 @@ def test_where_aws_denies_looking_at_what_it_made_that_is_told(desk: Desk) -> No
 
 
 @pytest.mark.parametrize("is_effective", [True, False])
-def test_an_answer_that_is_lost_makes_nothing_twice(desk: Desk, *, is_effective: bool) -> None:
+@pytest.mark.parametrize("creation_seconds", [2, 200])
+def test_an_answer_that_is_lost_makes_nothing_twice(
+    desk: Desk, creation_seconds: int, *, is_effective: bool
+) -> None:
+    desk.estate.creation_seconds = creation_seconds, creation_seconds
+
     def lose(operation: str, _asked: dict[str, Any]) -> None:
         if operation == "CreateAccountAssignment" and desk.estate.calls[operation] == 3:
             raise ReadTimeoutError(endpoint_url="https://sso.example.com")
@@ -1007,10 +1029,33 @@ def test_late_messages_do_nothing(desk: Desk) -> None:
 # How long it takes, and how large it is
 
 
-def test_no_step_outlasts_a_lambda_however_few_calls_are_allowed(desk: Desk) -> None:
-    """Lists of a group's assignments go on by the page, and so do lists of accounts."""
+def test_no_step_outlasts_a_lambda_however_long_lists_of_accounts_take(desk: Desk) -> None:
     estate = desk.estate
-    estate.page_size = 2
+    estate.page_size = 1
+    estate.call_milliseconds = 900, 1100
+    for _ in range(90):
+        estate.account(estate.units[ROOT]["Workloads"])
+    desk.settings({"all": baseline(EVERYBODY, accounts=[{"everything": True}])})
+    plan = planned(desk)
+    assert (plan.state, plan.accounts) == (RolloutState.PLANNED, 94)
+    assert timedelta(seconds=35) < desk.longest < timedelta(seconds=60)
+
+
+def test_no_step_outlasts_a_lambda_however_long_tags_take(desk: Desk) -> None:
+    estate = desk.estate
+    estate.call_milliseconds = 900, 1100
+    for _ in range(90):
+        estate.account(estate.units[ROOT]["Workloads"])
+    desk.settings({"all": baseline(EVERYBODY, accounts=[{"tags": {"team": "*"}}])})
+    assert planned(desk).total == 0
+    assert estate.calls["ListTagsForResource"] == 94
+    assert timedelta(seconds=35) < desk.longest < timedelta(seconds=60)
+
+
+def test_no_step_outlasts_a_lambda_however_few_calls_are_allowed(desk: Desk) -> None:
+    """Lists of a group's assignments go on by the page."""
+    estate = desk.estate
+    estate.page_size = 1
     for _ in range(60):
         estate.account(estate.units[ROOT]["Workloads"])
     slow = {
