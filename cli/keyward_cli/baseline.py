@@ -107,8 +107,12 @@ def apply(
         if found["total"]:
             reply: Any = ask(context.obj, "baseline-apply", id=found["id"], total=found["total"])
             found = reply["rollout"]
-    elif not as_json:
-        say(f"Rollout {found['id']} runs already")
+    else:
+        # Where its last message was lost, this sends it again.
+        reply = ask(context.obj, "baseline-apply", id=found["id"], total=found["total"])
+        found = reply["rollout"]
+        if not as_json:
+            say(f"Rollout {found['id']} runs already")
     if wait and found["state"] == RolloutState.RUNNING:
         found = _followed(context.obj, found, until=_is_over, say_how_far=_running)
     _show_end(context.obj, found, as_json=as_json)

@@ -119,7 +119,8 @@ def begin(  # noqa: PLR0913 - all of it by name
     for it in same:
         if automatic and _stands_for(it, reason, accepted, now):
             return it
-    digest = hashlib.sha256(f"{scope}\n{by}\n{reason}".encode("utf-8", "surrogatepass")).hexdigest()
+    identity = f"{scope}\n{by}\n{reason}\n{now.isoformat()}"
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
     made = Rollout(
         id=f"{now:%Y%m%dT%H%M%S}-{digest[:6]}",
         ticket=1,
