@@ -116,5 +116,5 @@ def test_it_is_medium_and_removes_the_assignment_after_an_hour() -> None:
 
 def test_an_assignment_or_all_of_an_account_is_exempt_by_its_unique_id() -> None:
     assert exempt_by_id(RULE, held()) == "ours"
-    assert exempt_by_id(RULE, held(), unique_id=f"{MEMBER}/access") is None
+    assert exempt_by_id(RULE, held(), unique_id=f"{MEMBER}/access") == "ours"
     assert exempt_by_id(RULE, an_account(), unique_id=f"{MEMBER}/access") == "ours"

@@ -34,8 +34,12 @@ def held(
 
 
 def test_an_account_that_was_not_read_may_hold_something_stale() -> None:
-    (reason,) = reasons(RULE, an_account())
+    (reason,) = reasons(RULE, an_account(moved=True))
     assert (reason.code, reason.maybe) == ("stale", True)
+
+
+def test_an_account_that_is_where_it_was_holds_nothing_newly_stale() -> None:
+    assert reasons(RULE, an_account()) == []
 
 
 def test_an_account_that_was_read_is_judged_by_its_assignments() -> None:
@@ -114,5 +118,5 @@ def test_it_is_medium_and_removes_the_assignment() -> None:
 def test_an_assignment_or_all_of_an_account_is_exempt_by_its_unique_id() -> None:
     subject = held(exclusive=True)
     assert exempt_by_id(RULE, subject) == "ours"
-    assert exempt_by_id(RULE, subject, unique_id=f"{MEMBER}/access") is None
+    assert exempt_by_id(RULE, subject, unique_id=f"{MEMBER}/access") == "ours"
     assert exempt_by_id(RULE, an_account(), unique_id=f"{MEMBER}/access") == "ours"

@@ -12,7 +12,15 @@ from keyward.catalogue import catalogue_of
 from keyward.errors import SettingsError
 from keyward.exemptions import Exemption
 from keyward.findings import Evidence, Finding, Reason
-from keyward.model import Catalogue, Hint, OwnResource, RootAccessKey, Subject
+from keyward.model import (
+    AccountAccess,
+    AccountAssignment,
+    Catalogue,
+    Hint,
+    OwnResource,
+    RootAccessKey,
+    Subject,
+)
 from keyward.settings import Accepted, Mode, RuleSettings, validated
 
 
@@ -72,12 +80,16 @@ class InForce:
     def exemption(self, *, rule: str, subject: Subject, now: datetime) -> str | None:
         """The id of the exemption that covers `subject`, or None.
 
-        Nobody exempts a root user, or what Keyward is made of.
+        Nobody exempts a root user, or what Keyward is made of. Of an assignment that is judged by
+        an account's baselines, one of the account's access holds as well.
         """
         if isinstance(subject, OwnResource | RootAccessKey):
             return None
+        subjects = [subject]
+        if isinstance(subject, AccountAssignment) and subject.expected is not None:
+            subjects.append(AccountAccess(account=subject.account))
         for name, exemption in self.exemptions.items():
-            if exemption.covers(rule=rule, subject=subject, now=now):
+            if any(exemption.covers(rule=rule, subject=it, now=now) for it in subjects):
                 return name
         return None
 
