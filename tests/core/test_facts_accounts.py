@@ -180,7 +180,8 @@ ARRIVALS = {
 
 @pytest.mark.parametrize("hint", ARRIVALS.values(), ids=ARRIVALS)
 def test_an_account_that_comes_or_changes_is_claimed_and_not_read(hint: Hint) -> None:
-    assert the_access(hint) == AccountAccess(account=MEMBER, since=NOW)
+    moved = hint.event_name in {"MoveAccount", "TagResource", "UntagResource"}
+    assert the_access(hint) == AccountAccess(account=MEMBER, moved=moved, since=NOW)
 
 
 @pytest.mark.parametrize("hint", ARRIVALS.values(), ids=ARRIVALS)
@@ -448,8 +449,23 @@ def test_a_failure_of_nobody_knows_what_must_be_looked_at_by_hand(hint: Hint) ->
 )
 def test_a_check_names_the_account(why: str, since: object, *, grace_over: bool) -> None:
     access = the_access(checked(why, account=MEMBER))
-    assert access == AccountAccess(account=MEMBER, grace_over=grace_over, since=since)  # type: ignore[arg-type]  # NOW or None
+    assert access == AccountAccess(
+        account=MEMBER,
+        moved=not grace_over,
+        grace_over=grace_over,
+        since=since,  # type: ignore[arg-type]  # NOW or None
+    )
     assert claimed(checked(why, account=MEMBER), NONE) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "finished"),
+    [(NOW.isoformat(), NOW), ("", None), ("yesterday", None), ("2026-11-20T09:14:05", None)],
+)
+def test_a_check_tells_when_the_account_was_finished(text: str, finished: object) -> None:
+    access = the_access(checked("GraceOver", account=MEMBER, finished=text))
+    assert isinstance(access, AccountAccess)
+    assert access.finished == finished
 
 
 def test_a_check_of_something_else_is_about_no_account() -> None:

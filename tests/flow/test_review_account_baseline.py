@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from keyward import releasing
 from keyward.findings import State
-from tests.flow.accounts import Accounts
+from tests.flow.accounts import FIRST_USER, MISSING, STALE, Accounts
 
 DEVELOPERS, AUDITORS, EVERYBODY = (
     ("Developers", "Developer"),
     ("Auditors", "SecurityAudit"),
     ("Everybody", "ReadOnly"),
 )
+CATALOGUE = {
+    name: {"description": "Works", "managed_policies": [], "session_hours": 4}
+    for name in ("Developer", "PowerUser")
+}
 
 
 def two_units(accounts: Accounts) -> Accounts:
@@ -203,3 +208,146 @@ def test_release_leaves_what_somebody_else_gave_after_keyward_failed(accounts: A
     accounts.center.assigned(accounts.sets["Developer"], "GROUP", accounts.groups["Developers"])
     release(accounts)
     assert accounts.held() == {DEVELOPERS}
+
+
+# What is let be
+
+
+def exempt(accounts: Accounts, rule: str) -> dict[str, dict[str, Any]]:
+    """Exemptions with one: that rule lets all of the member's access be."""
+    member = accounts.world.member
+    return {
+        "taken-apart": {
+            "owner": "jane@example.com",
+            "reason": "is taken apart",
+            "ticket": "OPS-1",
+            "until": (accounts.world.now + timedelta(days=9)).isoformat(),
+            "rules": [rule],
+            "account": member,
+            "unique_id": f"{member}/access",
+        }
+    }
+
+
+def exclusive_sandbox(accounts: Accounts) -> dict[str, dict[str, Any]]:
+    unit = [{"unit": accounts.sandbox}]
+    return {
+        "workloads": accounts.baseline(DEVELOPERS),
+        "sandbox": accounts.baseline(AUDITORS, accounts=unit, exclusive=True),
+    }
+
+
+def test_account_that_is_exempt_from_one_rule_loses_nothing_by_it(accounts: Accounts) -> None:
+    baselines = exclusive_sandbox(accounts)
+    accounts.settings(baselines, permission_sets=CATALOGUE, exemptions=exempt(accounts, STALE))
+    accounts.settle(accounts.move(accounts.workloads))
+    accounts.settle(accounts.move(accounts.sandbox))
+    assert accounts.held() == {DEVELOPERS, AUDITORS}
+    accounts.settings(baselines, permission_sets=CATALOGUE)
+    accounts.settle(accounts.move(accounts.sandbox))
+    assert accounts.held() == {AUDITORS}
+
+
+def test_nothing_is_stale_while_nobody_knows_an_ou_by_its_path(accounts: Accounts) -> None:
+    baselines = {
+        "all": accounts.baseline(EVERYBODY, accounts=[{"everything": True}], exclusive=True),
+        "prod": accounts.baseline(DEVELOPERS, accounts=[{"unit": "Workloads/Prod"}]),
+    }
+    made = accounts.organizations.create_organizational_unit(
+        ParentId=accounts.workloads, Name="Prod"
+    )
+    prod = made["OrganizationalUnit"]["Id"]
+    accounts.settings(baselines, permission_sets=CATALOGUE)
+    accounts.settle(accounts.move(prod))
+    assert accounts.held() == {DEVELOPERS, EVERYBODY}
+    accounts.organizations.update_organizational_unit(OrganizationalUnitId=prod, Name="Production")
+    accounts.world.ledger.forget_id("unit", "Workloads/Prod")  # as the next plan does
+    accounts.settle(accounts.move(prod))
+    assert accounts.held() == {DEVELOPERS, EVERYBODY}
+
+
+def test_only_a_move_or_other_tags_make_access_stale(accounts: Accounts) -> None:
+    baselines = {"workloads": accounts.baseline(DEVELOPERS, exclusive=True)}
+    accounts.settings(baselines, permission_sets=CATALOGUE)
+    accounts.move(accounts.workloads)
+    accounts.center.assigned(accounts.sets["PowerUser"], "GROUP", accounts.groups["Operators"])
+    accounts.settle(accounts.enrolled())
+    assert accounts.held() == {DEVELOPERS, ("Operators", "PowerUser")}
+    assert accounts.found(STALE) == []
+
+
+# Account Factory's first user
+
+
+FIRST = ("first-user", "AWSAdministratorAccess")
+
+
+def with_first_user(accounts: Accounts) -> None:
+    arn = accounts.center.permission_set("AWSAdministratorAccess")
+    accounts.sets["AWSAdministratorAccess"] = arn
+    accounts.groups["first-user"] = accounts.center.user("first-user")
+    accounts.center.assigned(arn, "USER", accounts.groups["first-user"])
+
+
+def test_exempt_first_user_stays(accounts: Accounts) -> None:
+    with_first_user(accounts)
+    baselines = {"workloads": accounts.baseline(DEVELOPERS)}
+    accounts.settings(baselines, exemptions=exempt(accounts, FIRST_USER))
+    accounts.move(accounts.workloads)
+    accounts.settle(accounts.enrolled())
+    assert accounts.held() == {DEVELOPERS, FIRST}
+
+
+def test_first_user_of_an_account_without_baseline_is_not_told(accounts: Accounts) -> None:
+    with_first_user(accounts)
+    unit = [{"unit": accounts.sandbox}]
+    accounts.settings({"elsewhere": accounts.baseline(DEVELOPERS, accounts=unit)})
+    accounts.settle(accounts.enrolled())
+    assert accounts.found(FIRST_USER) == []
+
+
+def test_first_user_of_an_account_that_was_finished_before_the_rule_enforced_stays(
+    accounts: Accounts,
+) -> None:
+    with_first_user(accounts)
+    began = dict.fromkeys((MISSING, STALE), accounts.world.now - timedelta(days=9))
+    began[FIRST_USER] = accounts.world.now + timedelta(minutes=30)
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS)}, enforcing_since=began)
+    accounts.move(accounts.workloads)
+    accounts.settle(accounts.enrolled())
+    assert accounts.held() == {DEVELOPERS, FIRST}
+    (found,) = accounts.found(FIRST_USER)
+    assert found.held == "existed before the rule began to enforce"
+
+
+def test_nobody_waits_for_access_that_is_only_reported(accounts: Accounts) -> None:
+    rules = {rule: {"mode": "report"} for rule in (MISSING, STALE, FIRST_USER)}
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS)}, rules=rules)
+    accounts.move(accounts.workloads)
+    accounts.deliver(accounts.enrolled())
+    with accounts.world.recorded() as calls:
+        accounts.follow()
+    assert [name for name, _ in calls].count("ListPermissionSetsProvisionedToAccount") == 1
+
+
+def test_event_that_comes_again_has_the_account_looked_at_once(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS)})
+    accounts.move(accounts.workloads)
+    states = iter(["PENDING_ACTIVATION"] * 10)
+
+    def pending(operation: str, _params: object, call: object) -> Any:
+        answer: Any = call()  # type: ignore[operator]  # a call
+        if operation == "DescribeAccount" and (state := next(states, None)):
+            answer["Account"]["State"] = state
+        return answer
+
+    accounts.world.fault = pending
+    looks = []
+    with accounts.world.recorded():
+        accounts.deliver(accounts.enrolled())
+        while (body := accounts.next_message()) is not None:
+            if "GraceOver" in body:
+                looks.append(accounts.world.now)
+            accounts.deliver(body)
+    assert accounts.acted()
+    assert len(set(looks)) == len(looks)

@@ -480,8 +480,10 @@ class AccountAccess:
     `parents` are the ids of its OUs and root, from the nearest up. `wanted` is what its baselines
     want, `missing` what of that it lacks; None where not read. `baselines` are the names of those
     that select it. `unknown` are the names of groups and sets that baselines have and Identity
-    Center hasn't. `removed` is the assignment whose removal an event reports. `request_id` is the
-    request that removes it, which takes AWS a while.
+    Center hasn't. `moved`: other baselines may select it than before, since it may be elsewhere or
+    have other tags. `removed` is the assignment whose removal an event reports. `request_id` is the
+    request that removes it, which takes AWS a while. `finished` is when Control Tower had finished
+    it, where its first days are over by now.
     """
 
     account: AccountId
@@ -493,9 +495,11 @@ class AccountAccess:
     wanted: tuple[Access, ...] | None = None
     missing: tuple[Access, ...] | None = None
     unknown: tuple[str, ...] = ()
+    moved: bool = False
     removed: tuple[str, str] | None = None
     request_id: str | None = None
     grace_over: bool = False
+    finished: datetime | None = None
     since: datetime | None = None
 
     @property

@@ -88,17 +88,18 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
         services.baseline_queue.send(body, delay_seconds=min(seconds, LONGEST_WAIT_SECONDS))
         return
     claimed = facts.claimed(hint, settings.catalogue, settings.baselines)
-    _have_looked_at_again(hint, claimed, rules=rules, settings=settings, services=services)
     suspected = judge(rules, claimed, hint=hint, settings=settings)
-    if not suspected:
-        return
-    ready, seconds = _ready(rules, suspected, hint, now)
-    at_once = [finding for finding in suspected if finding.rule in {rule.id for rule in ready}]
-    if at_once:
-        case = _Case(hint=hint, rules=ready, settings=settings, services=services, now=now)
-        seconds = case.take(at_once) or seconds
+    seconds = 0
+    if suspected:
+        ready, seconds = _ready(rules, suspected, hint, now)
+        at_once = [finding for finding in suspected if finding.rule in {rule.id for rule in ready}]
+        if at_once:
+            case = _Case(hint=hint, rules=ready, settings=settings, services=services, now=now)
+            seconds = case.take(at_once) or seconds
     if seconds:
         services.queue_of(suspected[0].rule).send(body, delay_seconds=seconds)
+    else:  # an event that comes again asks for it then
+        _have_looked_at_again(hint, claimed, rules=rules, settings=settings, services=services)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

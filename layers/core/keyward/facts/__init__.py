@@ -76,7 +76,7 @@ def look_again(hint: Hint, account: AccountAccess, *, after_seconds: int) -> str
         region=hint.region,
         time=over,
         why=accounts.GRACE_OVER,
-        parameters={"account": account.account},
+        parameters={"account": account.account, "finished": hint.time.isoformat()},
     )
 
 

@@ -26,6 +26,7 @@ from keyward.baselines import (
 )
 from keyward.catalogue import catalogue_of
 from keyward.errors import GatewayError
+from keyward.findings import State
 from keyward.gateways.identity_center import Principal
 from keyward.model import (
     Access,
@@ -88,9 +89,10 @@ def current(
 ) -> list[AccountAccess | AccountAssignment]:
     """Each account as it is, and beside it the assignments there that baselines object to.
 
-    Names that baselines have and nobody knows are told. Raises GatewayError(retryable) while AWS
-    still removes the assignment that an event reports, code InProgress; and for PATIENCE while the
-    account's first days are over but it hasn't all of its access, code NotInPlace.
+    What is stale is looked for where other baselines may select the account than before. Names that
+    baselines have and nobody knows are told. Raises GatewayError(retryable) while AWS still removes
+    the assignment that an event reports, code InProgress; and for PATIENCE while the account's
+    first days are over but it is still being given its access, code NotInPlace.
     """
     found: list[AccountAccess | AccountAssignment] = []
     for subject in subjects:
@@ -98,7 +100,8 @@ def current(
         baselines = baselines_of(reach.accepted().baselines)
         for text in (*account.unknown, *unknown_units(baselines, names)):
             ledger.notice(resolving.unknown(text, now=now))
-        if subject.grace_over and account.missing and now < (subject.since or now) + PATIENCE:
+        is_early = subject.grace_over and now < (subject.since or now) + PATIENCE
+        if is_early and account.missing and _is_being_given(account, ledger):
             message = f"account {account.account} has not all of its access yet"
             raise GatewayError(message, code="NotInPlace", retryable=True)
         found += [
@@ -107,6 +110,13 @@ def current(
             *_first_users(account, held, reach),
         ]
     return found
+
+
+def _is_being_given(account: AccountAccess, ledger: "Ledger") -> bool:
+    """Whether somebody is at what the account lacks: else to wait for it would be in vain."""
+    held = ledger.containment(account.account, account.unique_id or "")
+    record = ledger.finding(held.finding) if held is not None else None
+    return record is not None and record.state is State.ACTING
 
 
 def described(subject: AccountAccess, *, reach: "Reach", ledger: "Ledger") -> AccountAccess:
@@ -232,8 +242,10 @@ def _stale(
     """The assignments to groups that no baseline wants here: exclusive ones, or those elsewhere."""
     accepted = reach.accepted()
     baselines = baselines_of(accepted.baselines)
-    if baselines.keys() != accepted.baselines.keys() or account.unknown:
-        return []  # what nobody can read, or knows by name, may want it
+    if not account.moved or baselines.keys() != accepted.baselines.keys():
+        return []  # what nobody can read may want it
+    if account.unknown or unknown_units(baselines, names):
+        return []  # and so may what nobody knows by name
     everywhere, _ = wanted(baselines, baselines, names)
     elsewhere = {it.key: it.baselines for it in everywhere}
     here = {it.key for it in account.wanted or ()}
@@ -260,12 +272,15 @@ def _stale(
 
 
 def _first_users(account: AccountAccess, held: Held, reach: "Reach") -> list[AccountAssignment]:
-    """The assignments to people of Control Tower's sets, once the account's first days are over."""
-    if not account.grace_over:
+    """The assignments to people of Control Tower's sets, once the account's first days are over.
+
+    None where no baseline selects the account: it gets nothing in place of them.
+    """
+    if not account.grace_over or not account.baselines:
         return []
     expected = Expectation(in_place=_in_place(account), grace_over=True)
     found = [
-        _assignment(account, arn, principal, reach, expected)
+        _assignment(replace(account, since=account.finished), arn, principal, reach, expected)
         for arn, principals in sorted(held.items())
         for principal in sorted(principals, key=lambda it: it.id)
         if principal.kind is PrincipalKind.USER

@@ -13,6 +13,7 @@ own is the one that counts.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from keyward.baselines import UNIT_ID, Baselines, need_tags
 from keyward.errors import EventError
@@ -212,19 +213,18 @@ def _checked(hint: Hint) -> AccountAccess | None:
     account = _account(hint.parameters, "account")
     if account is None:
         raise _lacking(hint, "account")
-    is_known = hint.event_name in {ACCOUNT_CHECK, GRACE_OVER}
-    return AccountAccess(
-        account=account,
-        grace_over=hint.event_name == GRACE_OVER,
-        since=hint.time if is_known else None,
-    )
+    if hint.event_name == GRACE_OVER:
+        finished = _time(hint.parameters, "finished")
+        return AccountAccess(account=account, grace_over=True, finished=finished, since=hint.time)
+    since = hint.time if hint.event_name == ACCOUNT_CHECK else None
+    return AccountAccess(account=account, moved=True, since=since)
 
 
 def _moved(hint: Hint, _baselines: Baselines) -> AccountAccess:
     account = _account(hint.parameters, "accountId")
     if account is None:
         raise _lacking(hint, "accountId")
-    return _access(hint, account)
+    return _access(hint, account, moved=True)
 
 
 def _joined(hint: Hint, _baselines: Baselines) -> AccountAccess:
@@ -281,7 +281,9 @@ def _tagged(hint: Hint, baselines: Baselines) -> AccountAccess | None:
         for selector in (*baseline.accounts, *baseline.exclude)
         for key in selector.tags
     }
-    return None if changed and named.isdisjoint(changed) else _access(hint, resource)
+    if changed and named.isdisjoint(changed):
+        return None
+    return _access(hint, resource, moved=True)
 
 
 def _tag_keys(hint: Hint) -> tuple[str, ...]:
@@ -316,8 +318,8 @@ def _unassigned(hint: Hint, _baselines: Baselines) -> AccountAccess | None:
     )
 
 
-def _access(hint: Hint, account: AccountId) -> AccountAccess:
-    return AccountAccess(account=account, since=hint.time)
+def _access(hint: Hint, account: AccountId, *, moved: bool = False) -> AccountAccess:
+    return AccountAccess(account=account, moved=moved, since=hint.time)
 
 
 def _state(values: Mapping[str, object], *path: str) -> str:
@@ -342,6 +344,15 @@ def _text(values: Mapping[str, object], *path: str) -> str | None:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value if isinstance(value, str) else None
+
+
+def _time(values: Mapping[str, object], *path: str) -> datetime | None:
+    """The time at `path`, with its zone; None for anything else that stands there."""
+    try:
+        time = datetime.fromisoformat(_text(values, *path) or "")
+    except ValueError:
+        return None
+    return None if time.tzinfo is None else time
 
 
 def _lacking(hint: Hint, what: str) -> EventError:

@@ -7,17 +7,19 @@ named for many accounts is administrator of all of them.
 Raised by: Keyward's own look at an account, `grace_minutes` after Control Tower has made, enrolled
 or updated it; nothing that happens earlier. Regions: none of its own.
 In mode enforce the assignment is removed, but only once everything that the account's baselines
-want is in place: somebody else can do the work then. Until then it is reported. In the management
-account this needs `act_in_management_account` in /keyward/settings. Sessions begun before may live
+want is in place: whoever is in their groups can do the work then. Until then it is reported. In the
+management account this needs `act_in_management_account` in /keyward/settings. Sessions begun before may live
 on; the finding says until when.
 
 What is let be: assignments of other permission sets than those in `permission_sets`, and people's
-assignments in accounts that no baseline selects, which idc-assignment-to-user judges. What stood
-there before the rule began to enforce is reported and not removed.
+assignments in accounts that no baseline selects, which idc-assignment-to-user judges. In accounts
+that Control Tower had finished before the rule began to enforce it is reported and not removed.
 
 Known gaps: any person's assignment of these permission sets counts, whoever made it: Identity
 Center doesn't tell. Only permission sets that Control Tower makes are looked at. Account Factory
-may assign anew when the account is updated or enrolled again: Keyward then looks again.
+may assign anew when the account is updated or enrolled again: Keyward then looks again, and what
+people hold there by then counts, however old it is. Whether anybody is in the groups that the
+baselines name, and whether what these may do is enough, isn't looked at.
 
 How to fix: let a baseline give a group what the person needs, then remove the assignment; order
 accounts in the name of a user whom nobody signs in as. Or record an exemption by the unique id of

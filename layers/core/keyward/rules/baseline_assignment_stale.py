@@ -18,8 +18,10 @@ became stale before the rule began to enforce, or nobody knows when, is reported
 
 Known gaps: a group with the name of one that Control Tower makes counts as Control Tower's. Where a
 group's name can't be read, its assignment is reported and not removed. An assignment that somebody
-makes in an account of an exclusive baseline is found by the next look at that account, and not by
-its own event; so is what a changed baseline makes stale. What only a baseline wanted that is
+makes in an account of an exclusive baseline is found when the account is next moved or tagged, or
+by the sweep, and not by its own event; so is what a changed baseline makes stale. Of an account
+that is moved or tagged nobody knows which baselines selected it before: what is stale there counts
+as of then, also where it was so before. What only a baseline wanted that is
 deleted by now is wanted nowhere, and so not stale.
 
 How to fix: if the group still needs the access there, write it into a baseline of the account's new
@@ -54,7 +56,7 @@ def judge(
     Of an account that was not read it only may be so.
     """
     match subject:
-        case AccountAccess(missing=None):
+        case AccountAccess(missing=None, moved=True):
             yield Reason(
                 code="stale",
                 text=f"{subject.label} may hold what its baselines don't want",
