@@ -33,6 +33,7 @@ from tests.faults.injection import (
     anything_untold,
     injections,
     is_read,
+    label,
     records_of,
 )
 from tests.flow.center import ADMINISTRATOR_ACCESS, READ_ONLY_ACCESS, Center, a_center
@@ -44,6 +45,9 @@ RECEIVES = 5
 """So often SQS delivers a message before it becomes a dead letter, as template.yaml has it."""
 
 VISIBILITY = timedelta(minutes=6)
+
+LEASE = "TransactWriteItems bucket"
+"""The label of the writes that lease calls: nothing but the pace follows from them."""
 
 PACE = DynamoType({"S": "bucket#identity-center"})
 """The ledger's item by which all functions keep the pace of calls."""
@@ -233,12 +237,12 @@ def problems(
 
 
 def _is_worth_striking(injection: Injection, calls: list[Call]) -> bool:
-    """Of reads that come often, the first and the last; before a read a crash is as throttling."""
+    """Of reads and leases that come often, the first and the last."""
     operation, _ = calls[injection.index]
-    if not is_read(operation):
+    if not is_read(operation) and injection.label != LEASE:
         return True
-    same = [index for index, (name, _) in enumerate(calls) if name == operation]
-    return injection.kind is not FaultKind.CRASH_BEFORE and injection.index in {same[0], same[-1]}
+    same = [index for index, call in enumerate(calls) if label(*call) == injection.label]
+    return injection.index in {same[0], same[-1]}
 
 
 def _struck(center: Center, scenario: Scenario, case: Case, injection: Injection) -> list[str]:
