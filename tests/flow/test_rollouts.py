@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from keyward import planner, rollouts
+from keyward.actions import AssignAccess
 from keyward.errors import RequestError
 from keyward.events import RolloutStep, check_message
 from keyward.findings import FindingRecord, State
@@ -443,6 +444,30 @@ def test_a_plan_that_waits_is_not_made_anew_by_the_next_sweep(desk: Desk) -> Non
     ]
 
 
+def test_a_plan_of_other_settings_is_made_anew_by_the_next_sweep(desk: Desk) -> None:
+    desk.settings({"workloads": WORKLOADS}, settings=LIMITED)
+    swept(desk)
+    desk.services.clock.sleep(3600)
+    desk.settings({"workloads": baseline(AUDITORS)}, settings=LIMITED)
+    desk.sweep("sweep-2")
+    desk.follow()
+    assert {pair.group_name for pair in desk.rollout().pairs} == {"Auditors"}
+
+
+def test_one_that_waits_wakes_one_whose_message_is_lost(desk: Desk) -> None:
+    desk.settings({"workloads": WORKLOADS})
+    first, second = planned(desk), planned(desk, "baseline workloads")
+    services = desk.services
+    rollouts.apply(first.id, by="ana", services=services, now=services.clock())
+    desk.follow(most=1)
+    services.queue.messages.clear()
+    services.clock.sleep(600)
+    assert applied(desk, second).state is RolloutState.DONE
+    gone_on = services.ledger.rollout(first.id)
+    assert gone_on is not None
+    assert (gone_on.state, gone_on.assigned) == (RolloutState.DONE, 6)
+
+
 def test_two_that_run_do_so_one_after_the_other(desk: Desk) -> None:
     desk.settings({"workloads": WORKLOADS})
     first, second = planned(desk), planned(desk, "baseline workloads")
@@ -517,6 +542,50 @@ def test_an_event_leaves_an_account_to_the_rollout_that_is_at_it(desk: Desk) -> 
     desk.follow()
     assert desk.rollout().assigned == 6
     assert is_each_made_once(desk)
+
+
+def test_an_account_that_somebody_else_holds_is_left_out_in_the_end(desk: Desk) -> None:
+    desk.settings({"workloads": WORKLOADS})
+    first, *_ = workloads(desk)
+    crashed_act(desk, first)
+    (record,) = desk.findings()
+    held = {"claim_until": desk.services.clock() + timedelta(hours=12)}
+    more = record.model_copy(update=held | {"version": record.version + 1})
+    desk.services.ledger.finish(more, replacing=record)
+    desk.services.clock.sleep(60)
+    over = swept(desk)
+    assert (over.state, over.assigned) == (RolloutState.DONE, 4)
+    assert over.skipped == {first: "something else is being done about it"}
+
+
+def test_what_a_crash_left_half_done_is_taken_over_with_all_that_is_missing_now(
+    desk: Desk,
+) -> None:
+    desk.settings({"workloads": baseline(DEVELOPERS)})
+    first, *_ = workloads(desk)
+    crashed_act(desk, first)
+    desk.services.clock.sleep(600)
+    desk.settings({"workloads": WORKLOADS})
+    assert swept(desk).assigned == 6
+    (record,) = [it for it in desk.findings() if it.account == first]
+    assert isinstance(record.action, AssignAccess)
+    given = {(it.principal_name, it.permission_set_name) for it in record.action.assignments}
+    assert (record.state, given) == (State.ACTED, BOTH)
+
+
+def crashed_act(desk: Desk, account: str) -> None:
+    """An event's act on the account dies before it asks for anything, and isn't gone on with."""
+
+    def crash(operation: str, _asked: dict[str, Any]) -> None:
+        if operation == "CreateAccountAssignment":
+            raise Crash
+
+    desk.estate.before = crash
+    desk.services.queue.put(an_account_check(desk, account))
+    desk.follow(most=1)
+    desk.estate.before = lambda _operation, _asked: None
+    desk.services.queue.messages.clear()
+    assert states(desk) == {account: State.ACTING}
 
 
 def an_account_check(desk: Desk, account: str) -> str:
@@ -827,6 +896,29 @@ def test_throttling_anywhere_only_delays_it(desk: Desk, operation: str) -> None:
     assert (desk.crashes, is_each_made_once(desk)) == (0, True)
 
 
+def test_where_aws_takes_on_no_more_nothing_more_is_asked_for_until_later(desk: Desk) -> None:
+    refusing(desk, "CreateAccountAssignment", "ThrottlingException", 1)
+    desk.settings({"workloads": WORKLOADS})
+    plan = planned(desk)
+    rollouts.apply(plan.id, by="ana", services=desk.services, now=desk.services.clock())
+    desk.follow(most=1)
+    assert desk.estate.calls["CreateAccountAssignment"] == 1
+    ((due, *_),) = desk.services.queue.messages
+    assert due - desk.services.clock() >= timedelta(seconds=10)
+    desk.follow()
+    assert desk.rollout().assigned == 6
+
+
+def test_what_aws_refuses_for_half_an_hour_is_given_up_and_told(desk: Desk) -> None:
+    refusing(desk, "ListRoots", "ThrottlingException", 1000)
+    desk.settings({"workloads": WORKLOADS})
+    began = desk.services.clock()
+    over = swept(desk)
+    assert over.state is RolloutState.STOPPED
+    assert desk.services.clock() - began > timedelta(minutes=30)
+    assert kinds(desk) == ["baseline-stopped"]
+
+
 def test_a_plan_that_aws_denies_is_told_of(desk: Desk) -> None:
     refusing(desk, "ListAccountsForParent", "AccessDeniedException", 1)
     desk.settings({"workloads": WORKLOADS})
@@ -859,16 +951,23 @@ def test_where_aws_denies_looking_at_what_it_made_that_is_told(desk: Desk) -> No
 def test_an_answer_that_is_lost_makes_nothing_twice(
     desk: Desk, creation_seconds: int, *, is_effective: bool
 ) -> None:
-    desk.estate.creation_seconds = creation_seconds, creation_seconds
+    """`creation_seconds`: how long AWS is at that one."""
+    estate = desk.estate
+    usual = estate.creation_seconds
 
     def lose(operation: str, _asked: dict[str, Any]) -> None:
-        if operation == "CreateAccountAssignment" and desk.estate.calls[operation] == 3:
+        estate.creation_seconds = usual
+        if operation == "CreateAccountAssignment" and estate.calls[operation] == 3:
             raise ReadTimeoutError(endpoint_url="https://sso.example.com")
 
+    def take_long(operation: str, _asked: dict[str, Any]) -> None:
+        if operation == "CreateAccountAssignment" and estate.calls[operation] == 3:
+            estate.creation_seconds = creation_seconds, creation_seconds
+
     if is_effective:
-        desk.estate.after = lose
+        estate.before, estate.after = take_long, lose
     else:
-        desk.estate.before = lose
+        estate.before = lose
     desk.settings({"workloads": WORKLOADS})
     over = swept(desk)
     assert (over.state, over.assigned, over.failed) == (RolloutState.DONE, 6, {})
