@@ -24,7 +24,7 @@ from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, responses, router
-from ministack.services import iam, organizations
+from ministack.services import dynamodb, iam, organizations
 from ministack.services.cloudformation import (
     changesets,
     engine,
@@ -142,10 +142,28 @@ def add_condition_keys() -> None:
             boundary = iam._p(parameters, "PermissionsBoundary") or user.get("PermissionsBoundary")
             if boundary:
                 found["iam:PermissionsBoundary"] = boundary
+        if service == "dynamodb" and (keys := leading_keys(json.loads(body or b"{}"))):
+            found["dynamodb:LeadingKeys"] = keys
         return found
 
     iam_evaluator._resolve_condition_key = resolve
     iam_actions.request_tag_context = context
+
+
+def leading_keys(asked: Parameters) -> list[str]:
+    """The partition keys that a request to DynamoDB names; those of all writes of a transaction.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+    """
+    writes = [next(iter(write.values())) for write in asked.get("TransactItems", [])]
+    found = []
+    for write in (asked, *writes):
+        table = dynamodb._tables.get(write.get("TableName", "").rpartition("/")[2])
+        schema = table["KeySchema"] if table else []
+        named = write.get("Key") or write.get("Item") or {}
+        for name in (key["AttributeName"] for key in schema if key["KeyType"] == "HASH"):
+            found += [str(value) for value in named.get(name, {}).values()]
+    return found
 
 
 def role_arn(assumed_role_arn: str) -> str | None:

@@ -29,7 +29,10 @@ STALE = "baseline-assignment-stale"
 FIRST_USER = "account-factory-user-assignment"
 FAILED = "account-lifecycle-failed"
 NAME = uuid.uuid4().hex[:6]
-ROOT, BLUE, GREEN, RED = (f"Teams-{NAME}{unit}" for unit in ("", "/Blue", "/Green", "/Red"))
+ROOT, BLUE, GREEN, RED, GREY = (
+    f"Teams-{NAME}{unit}" for unit in ("", "/Blue", "/Green", "/Red", "/Grey")
+)
+INTERNS = f"interns-{NAME}"
 SETS = {kind: f"{kind}-{NAME}" for kind in ("Audit", "Build", "Run")}
 EVERYWHERE = f"group Auditors: {SETS['Audit']}"
 IN_BLUE = {
@@ -64,6 +67,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     f"/keyward/baseline/blue-{NAME}": baseline(BLUE, Developers="Build", Operators="Run"),
     f"/keyward/baseline/green-{NAME}": baseline(GREEN, Viewers="Build"),
     f"/keyward/baseline/red-{NAME}": baseline(RED, Operators="Audit", Billing="Run"),
+    f"/keyward/baseline/grey-{NAME}": baseline(GREY, **{INTERNS: "Run"}),
 }
 
 
@@ -120,7 +124,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(organization: Organization) -> Iterator[Stage]:
     hub, center = organization.hub, center_of(organization)
-    for path in (ROOT, BLUE, GREEN, RED):
+    for path in (ROOT, BLUE, GREEN, RED, GREY):
         parent, _, name = path.rpartition("/")
         made = hub.organizations.create_organizational_unit(
             ParentId=organization.units[parent], Name=name
@@ -133,6 +137,9 @@ def stage(organization: Organization) -> Iterator[Stage]:
         hub.sso_admin.attach_managed_policy_to_permission_set(
             InstanceArn=center.instance, PermissionSetArn=made_set, ManagedPolicyArn=READ_ONLY
         )
+    hub.identitystore.create_group(
+        IdentityStoreId=organization.directory.store_id, DisplayName=INTERNS
+    )
     inbox = Inbox(organization)
     for name, value in SETTINGS.items():
         hub.ssm.put_parameter(Name=name, Value=json.dumps(value), Type="String", Overwrite=True)
@@ -286,6 +293,19 @@ def test_what_the_guard_may_not_look_at_is_told(stage: Stage) -> None:
     assert stage.center.access(name) == set()
     assert "could not look" in told[0].body
     assert "AccessDenied" in told[0].body
+
+
+def test_group_that_was_made_anew_is_found_by_its_name(stage: Stage) -> None:
+    store, people = stage.organization.directory.store_id, stage.organization.hub.identitystore
+    wanted = {EVERYWHERE, f"group {INTERNS}: {SETS['Run']}"}
+    assert stage.center.access(stage.finished(GREY)) == wanted
+    people.delete_group(IdentityStoreId=store, GroupId=stage.center.groups()[INTERNS])
+    people.create_group(IdentityStoreId=store, DisplayName=INTERNS)
+    name = stage.account(GREY)
+    told = stage.told(MISSING, name, stage.tower.made(name, GREY))
+    assert f"group {INTERNS} is gone" in told[0].body
+    stage.organization.driver.deliver(stage.tower.updated(name, GREY))
+    stage.wait_for_access(name, wanted)
 
 
 def test_account_shows_what_it_has_of_what_is_wanted(stage: Stage) -> None:
