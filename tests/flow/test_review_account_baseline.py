@@ -173,6 +173,43 @@ def test_permission_set_that_is_gone_holds_up_nobody_else(accounts: Accounts) ->
     assert "permission set Developer is gone" in (record.outcome or "")
 
 
+def test_permission_set_that_was_made_anew_by_its_name_is_found(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS, EVERYBODY)})
+    other = accounts.world.other_member
+    accounts.settle(accounts.move(accounts.workloads, other))
+    take_away(accounts, DEVELOPERS, other)
+    delete_set(accounts, "Developer")
+    accounts.sets["Developer"] = accounts.center.permission_set("Developer")
+    accounts.settle(accounts.move(accounts.workloads))
+    assert accounts.held() == {DEVELOPERS, EVERYBODY}
+    assert accounts.acted()
+
+
+# What is told
+
+
+def test_finding_says_what_the_account_lacks_now(accounts: Accounts) -> None:
+    two_units(accounts)
+    denied = "AccessDeniedException"
+    accounts.center.behaviour.refuse("CreateAccountAssignment", denied, times=9999)
+    accounts.settle(accounts.move(accounts.workloads))
+    assert accounts.missing().state is State.FAILED
+    accounts.center.behaviour.refusals.clear()
+    accounts.settle(accounts.move(accounts.sandbox))
+    assert accounts.acted()
+    assert accounts.missing().details == (
+        "permission set SecurityAudit for group Auditors: sandbox",
+    )
+
+
+def test_account_whose_baselines_want_more_and_more_is_no_quarrel(accounts: Accounts) -> None:
+    wanted = [(group, name) for group in ("Developers", "Auditors") for name in accounts.sets][:7]
+    for number in range(1, len(wanted) + 1):
+        accounts.settings({"workloads": accounts.baseline(*wanted[:number])})
+        accounts.settle(accounts.move(accounts.workloads))
+    assert accounts.held() == set(wanted)
+
+
 # Releases
 
 

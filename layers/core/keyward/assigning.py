@@ -19,6 +19,10 @@ type Wanted = Callable[[], Collection[tuple[str, str]]]
 """Finds out what an account's baselines want by now: permission set and group of each."""
 
 
+INCOMPLETE = "Incomplete"
+"""The code of what can't be given in full, since a group or permission set is gone."""
+
+
 class NotGivenError(GatewayError):
     """An account doesn't get all of its access. `not_made` is what it lacks of it, as it was read.
 
@@ -200,7 +204,7 @@ def _all_given(action: AssignAccess, state: Pending) -> Done:
     if state.refused:
         why = "; ".join(sorted(set(state.refused.values())))
         message = f"{text}, but {len(state.refused)} can't be made: {why}"
-        raise NotGivenError(message, code="Incomplete", not_made=_never(state))
+        raise NotGivenError(message, code=INCOMPLETE, not_made=_never(state))
     return Done(text=text, not_made=_never(state))
 
 

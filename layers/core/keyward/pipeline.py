@@ -8,7 +8,7 @@ judged by the same rules.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from keyward import converging, events, executor, facts, planner, releasing, rollouts
 from keyward.actions import (
@@ -21,11 +21,12 @@ from keyward.actions import (
     RecreatePermissionSet,
     RestorePermissionSet,
 )
-from keyward.assigning import NotGivenError
+from keyward.assigning import INCOMPLETE, NotGivenError
 from keyward.catalogue import catalogue_of
 from keyward.converging import about_of
 from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
 from keyward.events import Follow, RolloutStep
+from keyward.facts.accounts import NAME_GONE
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
 from keyward.ledger import Begun
 from keyward.model import (
@@ -56,6 +57,9 @@ SOON_SECONDS = {
 }
 """Codes of what is over soon: Identity Center's guard puts the event back on its queue, which would
 deliver it again much later."""
+
+NAMES_SECONDS, NAMES_AGAIN = 5, timedelta(hours=1)
+"""So soon an account is looked at again whose act met what is gone, and so seldom."""
 
 GONE = "not so any more when Keyward looked: nothing was done"
 
@@ -337,6 +341,7 @@ def _finish(
     action, name = record.action, record.action.name
     reach = services.reach(record.account, now)
     outcome: Done | Pending
+    is_gone = False
     try:
         if took_over:
             before = executor.look_again(action, before, reach)
@@ -358,6 +363,7 @@ def _finish(
             raise
         waits = record.pending or Pending(since=now, stage="begins")
         not_made = error.not_made if isinstance(error, NotGivenError) else frozenset()
+        is_gone = error.code == INCOMPLETE
         failed = Done(text=str(error), not_made=not_made)
         outcome = converging.put_off(waits, error, now) or failed
         state = State.FAILED
@@ -378,6 +384,12 @@ def _finish(
         releasing.follow(finished, outcome.aftercare, replacing=record, services=services, now=now)
     else:
         services.ledger.finish(finished, replacing=record)
+    if is_gone and not _failed_of_late(record, now):
+        _have_names_looked_up(record, services, now)
+    _count_end(record, name, state, outcome)
+
+
+def _count_end(record: FindingRecord, name: str, state: State, outcome: Done) -> None:
     logger.info(
         "action finished",
         event_id=record.evidence.event_id,
@@ -392,6 +404,23 @@ def _finish(
         count("ActionsVerified")
     elif state is State.FAILED:
         count("ActionsFailed")
+
+
+def _failed_of_late(record: FindingRecord, now: datetime) -> bool:
+    return any(it.state is State.FAILED and now - it.at < NAMES_AGAIN for it in record.history)
+
+
+def _have_names_looked_up(record: FindingRecord, services: Services, now: datetime) -> None:
+    """Has the account looked at once more: what is gone may have been made anew by its name."""
+    message = events.check_message(
+        id_=f"again-{record.key}-{record.version}",
+        account=services.environment.hub_account,
+        region=services.environment.region,
+        time=now,
+        why=NAME_GONE,
+        parameters={"account": record.account},
+    )
+    services.queue_of(record.rule).send(message, delay_seconds=NAMES_SECONDS)
 
 
 def _to_be_looked_at(record: FindingRecord, now: datetime) -> FindingRecord:

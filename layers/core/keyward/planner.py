@@ -57,7 +57,7 @@ LOOP_TIMES, LOOP_WINDOW = 5, timedelta(hours=1)
 
 LOOP = (
     f"given {LOOP_TIMES} times within an hour and taken away each time: somebody else disagrees; "
-    "Keyward tries again when the hour is over"
+    "Keyward gives it again with the first event about the account after that hour"
 )
 
 HISTORY_LENGTH = 30
@@ -444,7 +444,7 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
-    if isinstance(planned.action, AssignAccess) and _loops(old, now):
+    if isinstance(planned.action, AssignAccess) and _loops(old, planned.action, now):
         planned = replace(planned, action=None, held=LOOP)
     same_event = old.evidence.event_id == planned.finding.evidence.event_id
     if old.state is State.EXEMPT and planned.exempt_by is not None:
@@ -493,13 +493,19 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     )
 
 
-def _loops(old: FindingRecord, now: datetime) -> bool:
+def _loops(old: FindingRecord, action: AssignAccess, now: datetime) -> bool:
     """Whether an account was given access so often of late that somebody must be taking it away.
 
     No budget bounds what only gives what owners wrote down; whatever takes away is bound by one.
+    Access that it wasn't given last is lacking for another reason: its baselines want more by now.
     """
     given = [it for it in old.history if it.state is State.ACTED and now - it.at < LOOP_WINDOW]
-    return len(given) >= LOOP_TIMES and old.state in {State.ACTED, State.OPEN}
+    if len(given) < LOOP_TIMES:
+        return False
+    if old.state is State.OPEN:
+        return old.held == LOOP
+    last = old.action.assignments if isinstance(old.action, AssignAccess) else ()
+    return old.state is State.ACTED and not set(action.assignments).isdisjoint(last)
 
 
 def _with_another(
@@ -674,11 +680,14 @@ def _is_contained(action: Action, before: Before) -> bool:
 def _happened_again(old: FindingRecord, planned: Plan) -> bool:
     """Whether somebody did it anew. Nothing tells Keyward when root or its own parts are mended.
 
-    Of a permission set or an account it is so where it differs in another way than was told. An
-    event that was late or comes twice is no newer than what is recorded.
+    Of a permission set or an account it is so where it differs in another way than was told; of an
+    account also where it could not be given what was told. An event that was late or comes twice is
+    no newer than what is recorded.
     """
     evidence = planned.finding.evidence
-    is_anew = old.state is State.OPEN and evidence.event_time > old.evidence.event_time
+    is_account = isinstance(planned.finding.subject, AccountAccess)
+    is_told = old.state is State.OPEN or (old.state is State.FAILED and is_account)
+    is_anew = is_told and evidence.event_time > old.evidence.event_time
     if isinstance(planned.finding.subject, PermissionSet | AccountAccess):
         return is_anew and old.details != planned.finding.reason.details
     return is_anew and isinstance(

@@ -35,6 +35,10 @@ FINISHED = frozenset(
 GRACE_OVER = "GraceOver"
 """Why Keyward looks at an account whose first user's own access was to stay until now."""
 
+NAME_GONE = "NameGone"
+"""Why Keyward looks at an account once more: a name that a baseline has stood for what is gone, and
+may stand for another group or permission set by now."""
+
 BASELINE_CHANGED = "BaselineChanged"
 """Why Keyward looks at all accounts of a baseline that is new or was changed: `baseline` names it.
 """
@@ -217,7 +221,7 @@ def _checked(hint: Hint) -> AccountAccess | None:
         finished = _time(hint.parameters, "finished")
         return AccountAccess(account=account, grace_over=True, finished=finished, since=hint.time)
     since = hint.time if hint.event_name == ACCOUNT_CHECK else None
-    return AccountAccess(account=account, moved=True, since=since)
+    return AccountAccess(account=account, moved=hint.event_name != NAME_GONE, since=since)
 
 
 def _moved(hint: Hint, _baselines: Baselines) -> AccountAccess:

@@ -8,8 +8,8 @@ Raised by: Keyward's own look at an account, `grace_minutes` after Control Tower
 or updated it; nothing that happens earlier. Regions: none of its own.
 In mode enforce the assignment is removed, but only once everything that the account's baselines
 want is in place: whoever is in their groups can do the work then. Until then it is reported. In the
-management account this needs `act_in_management_account` in /keyward/settings. Sessions begun before may live
-on; the finding says until when.
+management account this needs `act_in_management_account` in /keyward/settings. Sessions begun
+before may live on; the finding says until when.
 
 What is let be: assignments of other permission sets than those in `permission_sets`, and people's
 assignments in accounts that no baseline selects, which idc-assignment-to-user judges. In accounts
