@@ -102,6 +102,8 @@ class Estate:
     ready_at: dict[str, datetime] = field(default_factory=dict)
     """When AWS has made an account known everywhere: before, it isn't found."""
     page_size: int = PAGE
+    tells_late: bool = False
+    """That a group is gone only the end of a request tells."""
     held: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """Accounts and permission sets that each group is assigned."""
     requests: dict[str, Request] = field(default_factory=dict)
@@ -195,7 +197,8 @@ class Estate:
         if about in {it.about for it in self.running}:
             self.overlaps.append(about)
             raise self.error("ConflictException", operation)
-        missing = group not in self.groups.values() or arn not in self.sets.values()
+        is_gone = group not in self.groups.values()
+        missing = (is_gone and not self.tells_late) or arn not in self.sets.values()
         ready_at = self.ready_at.get(account, self.clock.now)
         if missing or account not in self.accounts or self.clock.now < ready_at:
             raise self.error("ResourceNotFoundException", operation)
@@ -204,7 +207,9 @@ class Estate:
         if len(self.running) >= OUTSTANDING:
             raise self.error("ThrottlingException", operation)
         reason = None
-        if account in self.full:
+        if is_gone:
+            reason = f"Received a 404 status error: the GROUP assignee {group} was not found"
+        elif account in self.full:
             reason = "Received a 409 status error: the account is at its quota of roles"
         elif about not in self._tried and self.random.random() < self.failures:
             reason = "Internal service error"

@@ -621,6 +621,22 @@ def test_an_exempt_account_is_recorded_and_not_counted(desk: Desk) -> None:
     assert states(desk) == {first: State.EXEMPT, **dict.fromkeys(others, State.ACTED)}
 
 
+def test_an_account_that_somebody_else_takes_access_from_over_and_over_is_left(desk: Desk) -> None:
+    """The fifth time within an hour, Keyward stops to argue."""
+    desk.settings({"workloads": WORKLOADS})
+    first, *_ = workloads(desk)
+    for number in range(7):
+        desk.sweep(f"sweep-{number}")
+        desk.follow()
+        if "ReadOnly" in {name for _, name in desk.estate.holds(first)}:
+            desk.estate.unhold(first, "ReadOnly", "Everybody")
+        desk.services.clock.sleep(60)
+    over = desk.rollout()
+    assert over.state is RolloutState.DONE
+    assert "somebody else disagrees" in over.skipped[first]
+    assert desk.estate.holds(first) == {DEVELOPERS}
+
+
 def test_sweeps_tell_nothing_of_accounts_that_are_let_be(desk: Desk) -> None:
     test_an_exempt_account_is_recorded_and_not_counted(desk)
     told = kinds(desk)
@@ -831,7 +847,9 @@ def test_what_always_fails_is_asked_four_times_within_half_an_hour(desk: Desk) -
     assert all("quota of roles" in text for text in over.failed[first])
 
 
-def test_a_group_that_goes_meanwhile_holds_up_nobody(desk: Desk) -> None:
+@pytest.mark.parametrize("tells_late", [True, False])
+def test_a_group_that_goes_meanwhile_holds_up_nobody(desk: Desk, *, tells_late: bool) -> None:
+    desk.estate.tells_late = tells_late
     desk.settings({"workloads": WORKLOADS})
     plan = planned(desk)
     desk.estate.groups.pop("Developers")

@@ -19,7 +19,7 @@ from itertools import islice
 
 from keyward import planner, resolving
 from keyward import rollout as rolling
-from keyward.actions import AssignAccess, AssignmentTarget, Before, Pending, RequestKind
+from keyward.actions import AssignmentTarget, Before, Pending, RequestKind
 from keyward.baselines import (
     SELECTED,
     Baselines,
@@ -715,8 +715,9 @@ class _Step:
             return True
         if begun.released:
             self.rollout = rolling.skipping(self.rollout, account, "an operator released it")
-        elif not _acts(planned):
-            self.rollout = rolling.skipping(self.rollout, account, _why_not(planned))
+        elif begun.record is not None and begun.record.state in {State.OPEN, State.EXEMPT}:
+            why = begun.record.held or _why_not(planned)
+            self.rollout = rolling.skipping(self.rollout, account, why)
         else:
             self.leave(account)
         return False
@@ -724,14 +725,6 @@ class _Step:
     def begun(self, planned: Plan) -> Begun:
         """Writes the intent, and that this rollout is at it."""
         begun = self.ledger.begin(planned, before=Before(), now=self.at)
-        if begun.took_over and begun.record is not None and not _covers(begun.record, planned):
-            # What a crashed act meant to do is not what is to be undone by a release of this one.
-            why = f"rollout {self.rollout.id} goes on with it"
-            over = planner.interrupted(begun.record, why, now=self.at)
-            self.ledger.finish(
-                over.model_copy(update={"untold": begun.record.untold}), replacing=begun.record
-            )
-            begun = self.ledger.begin(planned, before=Before(), now=self.at)
         record = begun.record
         if not begun.proceed or record is None:
             return begun
@@ -1025,13 +1018,6 @@ def _why_not(planned: Plan | None) -> str:
     if planned.exempt_by is not None:
         return f"exemption {planned.exempt_by} covers it"
     return planned.held or f"rule {RULE} is in mode {planned.mode.value}"
-
-
-def _covers(record: FindingRecord, planned: Plan) -> bool:
-    """Whether the intent on record is to make all of these assignments."""
-    if not isinstance(record.action, AssignAccess) or not isinstance(planned.action, AssignAccess):
-        return True
-    return set(planned.action.assignments) <= set(record.action.assignments)
 
 
 def _outcome(failures: tuple[str, ...]) -> str:
