@@ -6,21 +6,22 @@ Over an organization in memory, whose Identity Center takes its time; some of it
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from keyward import planner, rollouts
+from keyward import operating, planner, rollouts
 from keyward.actions import AssignAccess
 from keyward.errors import RequestError
 from keyward.events import RolloutStep, check_message
 from keyward.findings import FindingRecord, State
 from keyward.rollout import Pair, Rollout, RolloutState
 from tests.faults.estate import ROOT, Crash, Desk, Estate, EstateServices
-from tests.flow.accounts import MISSING
-from tests.flow.world import HUB
+from tests.flow.accounts import MISSING, Accounts, the_accounts
+from tests.flow.world import HUB, World
 
 DEVELOPERS = ("Developers", "Developer")
 EVERYBODY = ("Everybody", "ReadOnly")
@@ -1252,3 +1253,104 @@ def test_seven_thousand_accounts_with_twenty_assignments_fit_into_an_item(share:
     item = services.table.items["rollouts", rollout.id]
     assert len(item["body"]["B"]) < 390_000
     assert services.ledger.rollout(rollout.id) == rollout
+
+
+# By what operators and events ask for, over moto's organization
+
+
+@pytest.fixture
+def accounts(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
+    """Two accounts, one of them in the unit Workloads, whose baseline wants two assignments."""
+    with the_accounts(world, monkeypatch) as made:
+        made.move(made.workloads)
+        made.settings({"workloads": made.baseline(DEVELOPERS, EVERYBODY)})
+        yield made
+
+
+def ask(of: Accounts, act: str, **more: object) -> dict[str, Any]:
+    world = of.world
+    request = {"act": act, "by": "arn:aws:iam::123456789012:user/ana", **more}
+    return operating.answer(request, services=world.services, now=world.now)
+
+
+def test_an_operator_plans_looks_and_applies(accounts: Accounts) -> None:
+    begun = ask(accounts, "baseline-plan", scope="everything")
+    assert begun["ok"], begun
+    id_ = begun["rollout"]["id"]
+    accounts.follow()
+    shown = ask(accounts, "baseline-rollout", id=id_, accounts=True)
+    assert (shown["rollout"]["state"], shown["rollout"]["total"]) == ("planned", 2)
+    (row,) = shown["accounts"]
+    assert (row["account"], row["name"]) == (accounts.world.member, "workload")
+    assert accounts.held() == set()
+    answer = ask(accounts, "baseline-apply", id=id_, total=2)
+    assert answer["ok"], answer
+    accounts.follow()
+    assert accounts.held() == BOTH
+    over = ask(accounts, "baseline-rollout", id=id_)["rollout"]
+    assert (over["state"], over["assigned"]) == ("done", 2)
+    assert accounts.acted()
+
+
+def test_a_release_takes_back_what_a_rollout_gave_and_the_next_one_leaves_it(
+    accounts: Accounts,
+) -> None:
+    accounts.settle(a_check(accounts, "BaselineSweep"))
+    assert accounts.held() == BOTH
+    answer = ask(
+        accounts, "release", finding=accounts.missing().key, reason="agreed with its owner"
+    )
+    assert answer["ok"], answer
+    accounts.follow()
+    assert accounts.held() == set()
+    accounts.world.later(hours=1)
+    accounts.settle(a_check(accounts, "BaselineSweep"))
+    assert accounts.held() == set()
+    assert accounts.missing().state is State.RELEASED
+
+
+def test_a_changed_baseline_is_brought_to_its_accounts(accounts: Accounts) -> None:
+    accounts.settings(
+        {
+            "workloads": accounts.baseline(DEVELOPERS),
+            "audit": accounts.baseline(AUDITORS, accounts=[{"everything": True}]),
+        }
+    )
+    accounts.settle(a_check(accounts, "BaselineChanged", baseline="audit"))
+    assert accounts.held() == {AUDITORS}
+    assert accounts.held(accounts.world.other_member) == {AUDITORS}
+    assert accounts.held(HUB) == set()
+
+
+def test_a_unit_that_comes_under_governance_has_its_accounts_looked_at(
+    accounts: Accounts,
+) -> None:
+    accounts.settle(
+        accounts.lifecycle(
+            "RegisterOrganizationalUnit",
+            {
+                "registerOrganizationalUnitStatus": {
+                    "organizationalUnit": {
+                        "organizationalUnitName": "Workloads",
+                        "organizationalUnitId": accounts.workloads,
+                    },
+                    "state": "SUCCEEDED",
+                }
+            },
+        )
+    )
+    assert accounts.held() == BOTH
+    (rollout,) = accounts.world.ledger.rollouts()
+    assert rollout.scope == f"unit {accounts.workloads}"
+
+
+def a_check(accounts: Accounts, why: str, **parameters: str) -> str:
+    now = accounts.world.now
+    return check_message(
+        id_=f"check-{now.isoformat()}",
+        account=HUB,
+        region="us-east-1",
+        time=now,
+        why=why,
+        parameters=parameters,
+    )
