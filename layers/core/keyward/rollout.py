@@ -592,6 +592,28 @@ def seconds_to_wait(rollout: Rollout, now: datetime, *, longest: int) -> int:
     return max(1, min(math.ceil((min(times) - now).total_seconds()), longest))
 
 
+def is_claimed(rollout: Rollout, now: datetime) -> bool:
+    """Whether somebody is at it, or a message is on its way that will be."""
+    return rollout.claim_until is not None and now < rollout.claim_until
+
+
+def over(rollout: Rollout, state: RolloutState, outcome: str | None, now: datetime) -> Rollout:
+    """The rollout once it is over: what it kept only to go on with is let go."""
+    kept = rollout.skipped.keys() | rollout.failed.keys()
+    return rollout.model_copy(
+        update={
+            **{name: {} for name in ("units", "places", "wanted", "missing", "sent", "begun")},
+            **dict.fromkeys(("asked", "untagged", "unverified", "others", "looks"), ()),
+            "again": {},
+            "names": {account: rollout.names[account] for account in kept & rollout.names.keys()},
+            "state": state,
+            "outcome": outcome,
+            "ended_at": now,
+            "claim_until": None,
+        }
+    )
+
+
 def remaining(rollout: Rollout, now: datetime) -> timedelta | None:
     """About how long it will take from now on; None where nobody knows, or it is over.
 
