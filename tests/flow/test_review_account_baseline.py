@@ -313,6 +313,16 @@ def test_only_a_move_or_other_tags_make_access_stale(accounts: Accounts) -> None
     assert accounts.found(STALE) == []
 
 
+def test_permission_set_of_which_much_is_stale_is_described_once(accounts: Accounts) -> None:
+    baselines = {"workloads": accounts.baseline(EVERYBODY, exclusive=True)}
+    accounts.settings(baselines, permission_sets=CATALOGUE)
+    for number in range(4):
+        group = accounts.center.group(f"Team{number}")
+        accounts.center.assigned(accounts.sets["PowerUser"], "GROUP", group)
+    assert accounts.counted(accounts.move(accounts.workloads))["ListTagsForResource"] == 1
+    assert len(accounts.found(STALE)) == 4
+
+
 # Account Factory's first user
 
 

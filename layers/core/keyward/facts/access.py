@@ -5,6 +5,7 @@ it is, which permission sets are provisioned in it, and its tags where they may 
 calls only the first time.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -107,7 +108,7 @@ def current(
         found += [
             account,
             *_stale(account, held, names, reach),
-            *_first_users(account, held, reach),
+            *_first_users(account, held, names, reach),
         ]
     return found
 
@@ -249,12 +250,13 @@ def _stale(
     everywhere, _ = wanted(baselines, baselines, names)
     elsewhere = {it.key: it.baselines for it in everywhere}
     here = {it.key for it in account.wanted or ()}
+    sets = functools.cache(functools.partial(_permission_set, account=account, reach=reach))
     exclusive = any(baselines[name].exclusive for name in account.baselines)
     of_catalogue = _known(catalogue_of(accepted.permission_sets), names)
     return [
         _assignment(
             account,
-            arn,
+            sets(arn),
             principal,
             reach,
             Expectation(
@@ -271,7 +273,9 @@ def _stale(
     ]
 
 
-def _first_users(account: AccountAccess, held: Held, reach: "Reach") -> list[AccountAssignment]:
+def _first_users(
+    account: AccountAccess, held: Held, names: Names, reach: "Reach"
+) -> list[AccountAssignment]:
     """The assignments to people of Control Tower's sets, once the account's first days are over.
 
     None where no baseline selects the account: it gets nothing in place of them.
@@ -279,14 +283,18 @@ def _first_users(account: AccountAccess, held: Held, reach: "Reach") -> list[Acc
     if not account.grace_over or not account.baselines:
         return []
     expected = Expectation(in_place=_in_place(account), grace_over=True)
-    found = [
-        _assignment(replace(account, since=account.finished), arn, principal, reach, expected)
-        for arn, principals in sorted(held.items())
-        for principal in sorted(principals, key=lambda it: it.id)
-        if principal.kind is PrincipalKind.USER
-    ]
+    sets = functools.cache(functools.partial(_permission_set, account=account, reach=reach))
     return [
-        it for it in found if it.permission_set and it.permission_set.name in CONTROL_TOWER_SETS
+        _assignment(
+            replace(account, since=account.finished),
+            sets(arn),
+            principal,
+            reach,
+            expected,
+        )
+        for arn in sorted(held.keys() & _known(CONTROL_TOWER_SETS, names))
+        for principal in sorted(held[arn], key=lambda it: it.id)
+        if principal.kind is PrincipalKind.USER
     ]
 
 
@@ -295,32 +303,38 @@ def _in_place(account: AccountAccess) -> bool:
     return bool(account.wanted) and not account.missing and not account.unknown
 
 
+def _permission_set(arn: str, *, account: AccountAccess, reach: "Reach") -> PermissionSet:
+    """The permission set as it is. Six calls."""
+    center = reach.identity_center()
+    name, attributes = center.attributes(arn)
+    return PermissionSet(
+        account=center.hub_account,
+        instance_arn=account.instance_arn,
+        arn=arn,
+        name=name,
+        attributes=attributes,
+    )
+
+
 def _assignment(
     account: AccountAccess,
-    arn: str,
+    permission_set: PermissionSet,
     principal: Principal,
     reach: "Reach",
     expected: Expectation,
 ) -> AccountAssignment:
     center = reach.identity_center()
-    name, attributes = center.attributes(arn)
     try:
         called = center.principal_name(principal.kind, principal.id)
     except GatewayError:
         called = None
     return AccountAssignment(
         account=account.account,
-        permission_set_arn=arn,
+        permission_set_arn=permission_set.arn or "",
         principal_kind=principal.kind,
         principal_id=principal.id,
         instance_arn=account.instance_arn,
-        permission_set=PermissionSet(
-            account=center.hub_account,
-            instance_arn=account.instance_arn,
-            arn=arn,
-            name=name,
-            attributes=attributes,
-        ),
+        permission_set=permission_set,
         principal_name=called,
         parents=account.parents,
         expected=expected,
