@@ -457,7 +457,7 @@ def test_a_plan_of_other_settings_is_made_anew_by_the_next_sweep(desk: Desk) -> 
 
 def test_one_that_waits_wakes_one_whose_message_is_lost(desk: Desk) -> None:
     desk.settings({"workloads": WORKLOADS})
-    first, second = planned(desk), planned(desk, "baseline workloads")
+    first, second = planned(desk, "baseline workloads"), planned(desk)
     services = desk.services
     rollouts.apply(first.id, by="ana", services=services, now=services.clock())
     desk.follow(most=1)
@@ -471,7 +471,7 @@ def test_one_that_waits_wakes_one_whose_message_is_lost(desk: Desk) -> None:
 
 def test_two_that_run_do_so_one_after_the_other(desk: Desk) -> None:
     desk.settings({"workloads": WORKLOADS})
-    first, second = planned(desk), planned(desk, "baseline workloads")
+    first, second = planned(desk, "baseline workloads"), planned(desk)
     services = desk.services
     for it in (first, second):
         rollouts.apply(it.id, by="ana", services=services, now=services.clock())
@@ -492,6 +492,21 @@ def test_two_that_run_do_so_one_after_the_other(desk: Desk) -> None:
     assert later.started_at is not None
     assert later.ended_at is not None
     assert later.ended_at - later.started_at < timedelta(minutes=1)
+    ended = next(it.ended_at for it in done if it and it.id == running.id)
+    assert ended is not None
+    assert later.started_at - ended < timedelta(seconds=10)
+
+
+def test_a_plan_about_everything_stands_for_others_that_wait(desk: Desk) -> None:
+    desk.settings({"workloads": WORKLOADS}, settings=LIMITED)
+    waiting = planned(desk, "baseline workloads", automatic=True)
+    assert waiting.state is RolloutState.PLANNED
+    every = applied(desk, planned(desk))
+    assert (every.state, every.assigned) == (RolloutState.DONE, 6)
+    superseded = desk.services.ledger.rollout(waiting.id)
+    assert superseded is not None
+    assert superseded.state is RolloutState.STOPPED
+    assert superseded.outcome == f"superseded by {every.id}"
 
 
 def test_the_next_sweep_waits_for_a_rollout_that_runs_and_finds_nothing_left(desk: Desk) -> None:

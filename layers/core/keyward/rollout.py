@@ -242,6 +242,11 @@ class Rollout(_Value):
         return cls.model_validate(rest)
 
 
+def waits_for(rollout: str) -> str:
+    """What the outcome of a rollout says that waits for another one."""
+    return f"waits until rollout {rollout} is over"
+
+
 # What it is about
 
 

@@ -14,7 +14,7 @@ from keyward import charting, granting
 from keyward.errors import GatewayError, RequestError
 from keyward.events import RolloutStep
 from keyward.observability import count, logger
-from keyward.rollout import Rollout, RolloutState, is_claimed, over, remaining
+from keyward.rollout import Rollout, RolloutState, is_claimed, over, remaining, waits_for
 from keyward.rule import AnyRule
 from keyward.services import Services
 from keyward.settings import Accepted
@@ -71,6 +71,7 @@ def begin(  # noqa: PLR0913 - all of it by name
 def apply(id_: str, *, by: str, services: Services, now: datetime) -> Rollout:
     """Lets a plan that waits be carried out; one that runs already goes on.
 
+    A plan about everything stands for all others that wait.
     Raises RequestError where there is none, or it does not wait; GatewayError.
     """
     rollout = services.ledger.rollout(id_)
@@ -93,6 +94,10 @@ def apply(id_: str, *, by: str, services: Services, now: datetime) -> Rollout:
     )
     services.ledger.save_rollout(running, replacing=rollout)
     services.baseline_queue.roll(id_, ticket=running.ticket, delay_seconds=0)
+    if running.scope == "everything":
+        for it in services.ledger.rollouts():
+            if it.state is RolloutState.PLANNED:
+                _end_at_once(it.id, f"superseded by {id_}", services, now)
     logger.info("rollout applied", rollout=id_, total=running.total)
     return running
 
@@ -143,6 +148,15 @@ def _take(step: Step) -> None:
         step.services.baseline_queue.roll(
             step.rollout.id, ticket=step.rollout.ticket, delay_seconds=wait
         )
+    else:
+        _wake_those_who_wait(step)
+
+
+def _wake_those_who_wait(step: Step) -> None:
+    """Lets others go on at once that wait until this one is over."""
+    for it in step.ledger.rollouts():
+        if it.state in GOING and it.outcome == waits_for(step.rollout.id):
+            step.services.baseline_queue.roll(it.id, ticket=it.ticket, delay_seconds=0)
 
 
 def _stands_for(rollout: Rollout, reason: str, accepted: Accepted, now: datetime) -> bool:

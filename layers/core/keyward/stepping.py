@@ -18,7 +18,7 @@ from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.model import AccountAccess, Actor, Hint, PrincipalKind
 from keyward.observability import count, logger
 from keyward.planner import Plan
-from keyward.rollout import Again, Look, Rollout, RolloutState, is_claimed
+from keyward.rollout import Again, Look, Rollout, RolloutState, is_claimed, waits_for
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import Services
 
@@ -140,7 +140,7 @@ class Step:
             if is_waiting and it.id > self.rollout.id:
                 continue
             wake(it, self.services, self.at)
-            self.put(outcome=f"waits until rollout {it.id} is over")
+            self.put(outcome=waits_for(it.id))
             return True
         self.put(outcome=None)
         return False
