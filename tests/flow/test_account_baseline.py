@@ -337,6 +337,30 @@ def test_exclusive_baseline_takes_away_what_only_the_old_place_wanted(accounts: 
     assert DEVELOPERS in accounts.held()
 
 
+def test_account_that_cannot_be_looked_at_any_more_is_told_once_though_it_had_its_access(
+    workloads: Accounts,
+) -> None:
+    workloads.settle(workloads.enrolled())
+    world, refused = workloads.world, "ListPermissionSetsProvisionedToAccount"
+    world.ledger.told(workloads.missing())
+    workloads.center.behaviour.refuse(refused, "AccessDeniedException", times=99)
+    for _ in range(2):
+        workloads.settle(workloads.unassign(*DEVELOPERS))
+        record = workloads.missing()
+        assert (record.state, record.episode) == (State.OPEN, 2)
+        assert record.held is not None
+        assert record.held.startswith("cannot enforce here")
+    (told,) = [it for it in world.untold() if not isinstance(it, Notice)]
+    assert told.key == record.key
+    world.ledger.told(told)
+    workloads.settle(workloads.unassign(*AUDITORS))
+    assert workloads.missing().untold is None
+    workloads.center.behaviour.refusals.clear()
+    workloads.settle(workloads.enrolled())
+    assert workloads.acted()
+    assert workloads.held() == {DEVELOPERS, AUDITORS, EVERYBODY}
+
+
 def test_management_account_is_left_alone_unless_a_baseline_names_its_id(
     accounts: Accounts,
 ) -> None:

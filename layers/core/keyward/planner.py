@@ -656,13 +656,14 @@ def releasing(
 def _came_back(old: FindingRecord, planned: Plan, before: Before | None) -> bool:
     """Whether what Keyward did is undone: a quarantined user still exists, that alone isn't.
 
-    What was put right in Identity Center and is wrong again is so, whether Keyward may act or not.
+    What was put right in Identity Center and is wrong again is so, whether Keyward may act or not;
+    and so is what may be wrong again where Keyward may not even look: else nobody would hear of it.
     """
     subject = planned.finding.subject
     if old.state is not State.ACTED:
         return False
     if isinstance(subject, PermissionSet | AccountAssignment | AccountAccess):
-        return not planned.finding.reason.maybe
+        return not planned.finding.reason.maybe or planned.held is not None
     if planned.action is None:
         return False
     if isinstance(subject, AccessKey | StaticCredential | Contained):
