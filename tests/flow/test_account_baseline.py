@@ -337,6 +337,49 @@ def test_exclusive_baseline_takes_away_what_only_the_old_place_wanted(accounts: 
     assert DEVELOPERS in accounts.held()
 
 
+@pytest.fixture
+def exclusive(accounts: Accounts) -> Accounts:
+    """The member has what Workloads wants, and can be moved to where only other access is."""
+    accounts.settings(
+        {
+            "workloads": accounts.baseline(DEVELOPERS),
+            "sandbox": accounts.baseline(
+                AUDITORS, accounts=[{"unit": accounts.sandbox}], exclusive=True
+            ),
+        },
+        permission_sets={
+            "Developer": {"description": "Builds", "managed_policies": [], "session_hours": 4}
+        },
+    )
+    accounts.settle(accounts.move(accounts.workloads))
+    return accounts
+
+
+def test_removal_that_a_crash_left_is_finished_though_the_account_shows_it_no_more(
+    exclusive: Accounts,
+) -> None:
+    world, exclusive.center.behaviour.looks_in_progress = exclusive.world, 0
+
+    def crashing(operation: str, _params: object, call: object) -> object:
+        answer = call()  # type: ignore[operator]  # a call
+        if operation == "DeleteAccountAssignment":
+            raise KeyboardInterrupt
+        return answer
+
+    event = exclusive.move(exclusive.sandbox)
+    world.fault = crashing
+    with world.recorded(), contextlib.suppress(KeyboardInterrupt):
+        exclusive.deliver(event)
+    world.fault = None
+    world.restart()
+    exclusive.follow()
+    world.later(minutes=6)
+    exclusive.settle(event)
+    assert exclusive.held() == {AUDITORS}
+    (stale,) = exclusive.found(STALE)
+    assert (stale.state, stale.episode) == (State.ACTED, 1)
+
+
 def test_account_that_cannot_be_looked_at_any_more_is_told_once_though_it_had_its_access(
     workloads: Accounts,
 ) -> None:

@@ -31,6 +31,7 @@ from keyward.findings import Finding, FindingRecord, Notice, Severity, State
 from keyward.ledger import Begun
 from keyward.model import (
     AccountAccess,
+    AccountAssignment,
     Contained,
     EventOnly,
     Hint,
@@ -57,6 +58,9 @@ SOON_SECONDS = {
 }
 """Codes of what is over soon: Identity Center's guard puts the event back on its queue, which would
 deliver it again much later."""
+
+LEFT_SECONDS = 5
+"""So long after the claim on an act has run out somebody looks whether a crash left it."""
 
 NAMES_SECONDS, NAMES_AGAIN = 5, timedelta(hours=1)
 """So soon an account is looked at again whose act met what is gone, and so seldom."""
@@ -227,6 +231,8 @@ class _Case:
         count("FindingsRecorded")
         if begun.over_budget:
             self._tell_of_budget(planned)
+        if begun.proceed and begun.record is not None and _shows_no_more(planned.finding.subject):
+            self._have_finished(begun.record)
         self._complete(begun, before)
 
     def settle(self, planned: Plan) -> None:
@@ -302,6 +308,11 @@ class _Case:
             services=self.services,
             now=self.now,
         )
+
+    def _have_finished(self, record: FindingRecord) -> None:
+        """Sees to it that a crash in the act is mended though the event tells of it no more."""
+        seconds = math.ceil(self.services.environment.claim_seconds) + LEFT_SECONDS
+        self.services.queue_of(record.rule).follow(record.key, ticket=0, delay_seconds=seconds)
 
     def _judge(self, subjects: Iterable[Subject]) -> list[Finding]:
         return judge(self.rules, subjects, hint=self.hint, settings=self.settings)
@@ -477,7 +488,8 @@ def _follow(
     elif claimed.state is State.ACTING:
         held = services.ledger.containment(record.account, record.held_as)
         before = held.before if held is not None else Before()
-        _finish(claimed, before=before, took_over=False, services=services, now=now)
+        was_left = claimed.pending is None
+        _finish(claimed, before=before, took_over=was_left, services=services, now=now)
     elif claimed.action is not None and not isinstance(claimed.action, IamAction):
         _take_back(claimed, claimed.action, services=services, now=now)
 
@@ -564,6 +576,14 @@ def _before_containment(subject: Subject, before: Before) -> Before:
             update={"statuses": dict.fromkeys(before.statuses, subject.was_active)}
         )
     return before
+
+
+def _shows_no_more(subject: Subject) -> bool:
+    """Whether nothing leads to the subject once it is gone: its event is about an account.
+
+    Who looks at the account again then doesn't find it, and could not finish what a crash left.
+    """
+    return isinstance(subject, AccountAssignment) and subject.expected is not None
 
 
 def _unseen(finding: Finding) -> Finding:
