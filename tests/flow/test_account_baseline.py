@@ -12,7 +12,7 @@ from keyward import releasing
 from keyward.errors import GatewayError
 from keyward.findings import Notice, State
 from tests.flow.accounts import FIRST_USER, MISSING, STALE, Accounts, an_operator_of_keyward
-from tests.flow.world import HUB
+from tests.flow.world import HUB, aws_error
 
 DEVELOPERS, AUDITORS, EVERYBODY = (
     ("Developers", "Developer"),
@@ -378,6 +378,24 @@ def test_removal_that_a_crash_left_is_finished_though_the_account_shows_it_no_mo
     assert exclusive.held() == {AUDITORS}
     (stale,) = exclusive.found(STALE)
     assert (stale.state, stale.episode) == (State.ACTED, 1)
+
+
+def test_group_whose_name_is_not_told_for_a_moment_loses_its_stale_access_all_the_same(
+    exclusive: Accounts,
+) -> None:
+    throttled = iter([True])
+
+    def throttling(operation: str, _params: object, call: object) -> object:
+        if operation == "DescribeGroup" and next(throttled, False):
+            raise aws_error("ThrottlingException", operation)
+        return call()  # type: ignore[operator]  # a call
+
+    event = exclusive.move(exclusive.sandbox)
+    exclusive.world.fault = throttling
+    with exclusive.world.recorded(), pytest.raises(GatewayError, match="DescribeGroup"):
+        exclusive.deliver(event)
+    exclusive.settle(event)
+    assert exclusive.held() == {AUDITORS}
 
 
 def test_account_that_cannot_be_looked_at_any_more_is_told_once_though_it_had_its_access(

@@ -326,7 +326,9 @@ def _assignment(
     center = reach.identity_center()
     try:
         called = center.principal_name(principal.kind, principal.id)
-    except GatewayError:
+    except GatewayError as error:
+        if error.retryable:
+            raise
         called = None
     return AccountAssignment(
         account=account.account,
