@@ -32,7 +32,7 @@ from tests.flow.world import HUB, REGION, Call, Extension, World, a_world, aws_e
 DELIVERIES = 4
 """The first one and three more, as long as there is something left to do."""
 
-READS = ("Get", "List", "Describe", "Query", "AssumeRole")
+READS = ("Get", "BatchGet", "List", "Describe", "Query", "AssumeRole")
 """How the operations begin that change nothing."""
 
 assert DEFAULT_ACCOUNT_ID == HUB
