@@ -622,6 +622,8 @@ def give_and_take_in_hub(story: Story) -> None:
     center, accounts = story.center, story.accounts
     center.assigned(accounts.sets["Developer"], "GROUP", accounts.groups["Developers"], HUB)
     first_user(story)
+    tags = {"ResourceId": HUB, "Tags": [{"Key": "env", "Value": "production"}]}
+    story.bring(accounts.event("TagResource", tags))
     story.taken_back(acted(story, STALE))
     story.taken_back(acted(story, MISSING))
 
