@@ -145,7 +145,7 @@ class _Case:
             is_late = self.now - self.hint.time > converging.PATIENCE
             if error.code not in SOON_SECONDS or is_late or not of_center:
                 raise
-            return SOON_SECONDS[error.code]
+            return _soon(error.code, self.now - self.hint.time)
         return 0
 
     def _looked_at(
@@ -415,6 +415,14 @@ def _count_end(record: FindingRecord, name: str, state: State, outcome: Done) ->
         count("ActionsVerified")
     elif state is State.FAILED:
         count("ActionsFailed")
+
+
+def _soon(code: str, age: timedelta) -> int:
+    """After how many seconds an event comes again; what takes longest is looked at ever less."""
+    seconds = SOON_SECONDS[code]
+    if code != "NotInPlace":
+        return seconds
+    return min(max(seconds, round(age.total_seconds() / 2)), LONGEST_WAIT_SECONDS)
 
 
 def _failed_of_late(record: FindingRecord, now: datetime) -> bool:
