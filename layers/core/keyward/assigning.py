@@ -14,6 +14,7 @@ from keyward.converging import OUTSTANDING, PATIENCE, about_of, each, is_gone
 from keyward.errors import GatewayError, NotFoundError
 from keyward.gateways.identity_center import CONFLICT, IdentityCenterGateway, Principal
 from keyward.ledger import Ledger
+from keyward.text import many
 
 type Wanted = Callable[[], Collection[tuple[str, str]]]
 """Finds out what an account's baselines want by now: permission set and group of each."""
@@ -198,7 +199,7 @@ def _what_is_gone(target: AssignmentTarget, center: IdentityCenterGateway, ledge
 
 def _all_given(action: AssignAccess, state: Pending) -> Done:
     number = len(action.assignments) - len(_never(state))
-    text = f"account {action.target.account} has the {number} assignments that it lacked"
+    text = f"account {action.target.account} has the {many(number, 'assignment')} that it lacked"
     if state.unwanted:
         text = f"{text}; {len(state.unwanted)} are not wanted there any more"
     if state.refused:
@@ -240,4 +241,5 @@ def take_away(
     if state.requests:
         return state
     number, account = len(action.assignments), action.target.account
-    return [f"the {number} assignments that Keyward made in account {account} are gone again"]
+    made = many(number, "assignment")
+    return [f"gone again in account {account}: the {made} that Keyward made"]

@@ -27,6 +27,7 @@ from keyward.releasing import LONGEST_WAIT_SECONDS
 from keyward.rollout import Rollout, RolloutState, digests, in_scope, remaining
 from keyward.settings import Mode
 from keyward.stepping import RULE, Step, acts, why_not
+from keyward.text import many
 
 if TYPE_CHECKING:
     from keyward.model import Access
@@ -217,12 +218,13 @@ def _waits_for_a_word(rollout: Rollout, now: datetime) -> Notice:
         kind="baseline-waits",
         id=rollout.id,
         title=(
-            f"Baselines: {rollout.total} assignments in {rollout.accounts} accounts wait for a word"
+            f"Baselines: {many(rollout.total, 'assignment')} in "
+            f"{many(rollout.accounts, 'account')} to be decided about"
         ),
         text=(
             f"{rollout.reason}, by {rollout.by}. Rollout {rollout.id} ({rollout.scope}) would make "
-            f"{rollout.total} assignments in {rollout.accounts} accounts: more than the "
-            f"{rollout.limit} that account_baselines.changes_without_apply in /keyward/settings "
+            f"{many(rollout.total, 'assignment')} in {many(rollout.accounts, 'account')}: more "
+            f"than the {rollout.limit} that account_baselines.changes_without_apply in /keyward/settings "
             f"lets pass. It would take {_about(remaining(rollout, now))}. Look at it: keyward "
             f"baseline show {rollout.id}. Let it go on: keyward baseline apply {rollout.id}. Or "
             f"not: keyward baseline stop {rollout.id}."

@@ -21,6 +21,7 @@ from keyward.planner import Plan
 from keyward.rollout import Again, Look, Rollout, RolloutState, is_claimed, waits_for
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import Services
+from keyward.text import many
 
 RULE = "baseline-assignment-missing"
 """The rule for whose sake all of it is done."""
@@ -306,7 +307,8 @@ def _told_at_the_end(
     )
     more = f"; and in {len(rollout.failed) - NAMED} more" if len(rollout.failed) > NAMED else ""
     numbers = (
-        f"{rollout.assigned} of {rollout.total} assignments were made, in {rollout.done} accounts"
+        f"{rollout.assigned} of {rollout.total} assignments were made, in "
+        f"{many(rollout.done, 'account')}"
         f"{f'; {len(failures)} came to nothing: {named}{more}' if failures else ''}"
         f"{f'; {len(rollout.skipped)} accounts were left out' if rollout.skipped else ''}."
     )
@@ -315,7 +317,10 @@ def _told_at_the_end(
         return Notice(
             kind="baseline-stopped",
             id=rollout.id,
-            title=f"Baselines: rollout {rollout.id} stopped after {rollout.assigned} assignments",
+            title=(
+                f"Baselines: rollout {rollout.id} stopped after "
+                f"{many(rollout.assigned, 'assignment')}"
+            ),
             text=(
                 f"{outcome}. Rollout {rollout.id} ({rollout.scope}) goes no further: {numbers} "
                 f"{show} Plan what is left: keyward baseline plan."
@@ -328,7 +333,10 @@ def _told_at_the_end(
     return Notice(
         kind="baseline-done",
         id=rollout.id,
-        title=f"Baselines: {rollout.assigned} assignments made in {rollout.done} accounts",
+        title=(
+            f"Baselines: {many(rollout.assigned, 'assignment')} made in "
+            f"{many(rollout.done, 'account')}"
+        ),
         text=f"{rollout.reason}. Rollout {rollout.id} ({rollout.scope}) is done: {numbers} {show}",
         severity=Severity.MEDIUM if failures else Severity.LOW,
         at=now,

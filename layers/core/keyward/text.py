@@ -21,3 +21,8 @@ def clean(value: object, *, limit: int = 300) -> str:
     for mention in ("@here", "@channel", "@everyone"):
         line = line.replace(mention, mention.replace("@", "(at)"))
     return line if len(line) <= limit else line[: limit - len(ELLIPSIS)] + ELLIPSIS
+
+
+def many(number: int, noun: str) -> str:
+    """The number and what it counts: "1 account", "3 accounts"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
