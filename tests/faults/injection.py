@@ -346,6 +346,11 @@ def anything_untold(world: World) -> bool:
     return any("untold" in item for item in _items(world))
 
 
+def documents_of(world: World) -> list[str]:
+    """What the ledger keeps of findings, notices and subjects, as it stands there."""
+    return [item["doc"].value for item in _items(world) if "doc" in item]
+
+
 def records_of(world: World) -> list[FindingRecord]:
     return [
         FindingRecord.model_validate_json(item["doc"].value)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyward.findings import State
-from tests.faults.injection import Snapshot
+from tests.faults.injection import Snapshot, documents_of
 from tests.faults.observing import Guard, alerts, the_log
 from tests.faults.scenarios import USER, a_certificate, a_key, a_user
 from tests.flow.world import World
@@ -270,12 +270,9 @@ def test_row_40_only_listed_fields_ever_come_out(
         start.restore(world)
         with the_log() as log:
             guard.batch(altered(event, path, value))
-        kept = [record.model_dump_json() for record in world.findings()]
-        notices = [item.model_dump_json() for item in world.untold()]
-        held = [c.model_dump_json() for c in world.ledger.contained(world.member, now=world.now)]
         for where, texts in {
             "log": [log.getvalue()],
-            "ledger": kept + notices + held,
+            "ledger": documents_of(world),
             "alert": alerts(world),
         }.items():
             if any(canary in text for text in texts):
