@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from keyward import releasing
+from keyward import releasing, rollouts
 from keyward.findings import State
+from keyward.rollout import Rollout
 from tests.flow.accounts import FIRST_USER, MISSING, STALE, Accounts
 
 DEVELOPERS, AUDITORS, EVERYBODY = (
@@ -398,3 +399,112 @@ def test_event_that_comes_again_has_the_account_looked_at_once(accounts: Account
             accounts.deliver(body)
     assert accounts.acted()
     assert len(set(looks)) == len(looks)
+
+
+# Rollouts
+
+
+def begin(accounts: Accounts, *, automatic: bool = True) -> Rollout:
+    world = accounts.world
+    return rollouts.begin(
+        "everything",
+        automatic=automatic,
+        by="ana",
+        reason="asked for a plan",
+        services=world.services,
+        now=world.now,
+    )
+
+
+def planned(accounts: Accounts) -> Rollout:
+    """A plan that somebody asked for, some minutes ago."""
+    made = begin(accounts, automatic=False)
+    accounts.follow()
+    accounts.world.later(minutes=2)
+    return made
+
+
+def apply(accounts: Accounts, made: Rollout) -> None:
+    world = accounts.world
+    rollouts.apply(made.id, by="ana", services=world.services, now=world.now)
+
+
+def until_it_asks(accounts: Accounts, made: Rollout) -> None:
+    """Delivers its messages until it has begun to act on the member's finding."""
+    for _ in range(20):
+        body = accounts.next_message()
+        assert body is not None
+        accounts.deliver(body)
+        rollout = accounts.world.ledger.rollout(made.id)
+        assert rollout is not None
+        if rollout.begun:
+            return
+    pytest.fail("it never began")
+
+
+def test_rollout_gives_nothing_to_an_account_that_was_moved_since_the_plan(
+    accounts: Accounts,
+) -> None:
+    two_units(accounts)
+    accounts.move(accounts.workloads)
+    made = planned(accounts)
+    apply(accounts, made)
+    accounts.settle(accounts.move(accounts.sandbox))
+    assert accounts.held() == {AUDITORS}
+    rollout = accounts.world.ledger.rollout(made.id)
+    assert rollout is not None
+    assert "moved" in rollout.skipped[accounts.world.member]
+
+
+def test_rollout_gives_nothing_to_an_account_that_is_tagged_otherwise_since(
+    accounts: Accounts,
+) -> None:
+    params = {"ResourceId": accounts.world.member, "Tags": [{"Key": "env", "Value": "prod"}]}
+    accounts.organizations.tag_resource(**params)
+    tagged = [{"tags": {"env": "prod"}}]
+    accounts.settings({"prod": accounts.baseline(DEVELOPERS, accounts=tagged)})
+    made = planned(accounts)
+    accounts.organizations.untag_resource(ResourceId=accounts.world.member, TagKeys=["env"])
+    apply(accounts, made)
+    accounts.follow()
+    assert accounts.held() == set()
+
+
+def test_rollout_asks_no_more_for_an_account_that_moves_while_it_waits(
+    accounts: Accounts,
+) -> None:
+    two_units(accounts)
+    accounts.move(accounts.workloads)
+    refused = "ResourceNotFoundException"
+    accounts.center.behaviour.refuse("CreateAccountAssignment", refused, times=1)
+    made = begin(accounts)
+    until_it_asks(accounts, made)
+    accounts.settle(accounts.move(accounts.root))
+    assert accounts.held() == set()
+    assert accounts.missing().state is State.ACTED
+
+
+def test_release_leaves_what_somebody_gave_before_the_rollout_did(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS, EVERYBODY)})
+    accounts.move(accounts.workloads)
+    made = planned(accounts)
+    accounts.center.assigned(accounts.sets["Developer"], "GROUP", accounts.groups["Developers"])
+    apply(accounts, made)
+    accounts.follow()
+    assert accounts.held() == {DEVELOPERS, EVERYBODY}
+    release(accounts)
+    assert accounts.held() == {DEVELOPERS}
+
+
+def test_release_leaves_what_somebody_gave_after_the_rollout_failed(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS, EVERYBODY)})
+    accounts.move(accounts.workloads)
+    denied = "AccessDeniedException"
+    accounts.center.behaviour.refuse("CreateAccountAssignment", denied, times=99)
+    begin(accounts)
+    accounts.follow()
+    assert accounts.missing().state is State.FAILED
+    accounts.center.behaviour.refusals.clear()
+    accounts.center.assigned(accounts.sets["Developer"], "GROUP", accounts.groups["Developers"])
+    release(accounts)
+    assert accounts.held() == {DEVELOPERS}

@@ -4,16 +4,24 @@ There is no second way round the pipeline: before an account is given anything, 
 judged, planned and recorded like any other, and says what became of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from keyward import planner, resolving
+from keyward import planner
 from keyward import rollout as rolling
-from keyward.actions import AssignmentTarget, Before, Pending, RequestKind
+from keyward.actions import (
+    Action,
+    AssignAccess,
+    AssignmentTarget,
+    Before,
+    Pending,
+    RequestKind,
+)
 from keyward.errors import GatewayError, NotFoundError
-from keyward.findings import State
+from keyward.facts import access
+from keyward.findings import FindingRecord, State
 from keyward.gateways.identity_center import CONFLICT
 from keyward.ledger import Begun
 from keyward.model import PrincipalKind
@@ -26,14 +34,19 @@ from keyward.stepping import CONTENTION, RULE, Step, why_not
 HOLD = timedelta(hours=12)
 """So long a rollout holds the findings of accounts that it is at, unless it ends before."""
 
-FRESH = timedelta(minutes=10)
-"""What was planned longer ago is looked at again before anything is done by it."""
+FRESH = timedelta(minutes=1)
+"""What was read longer ago is read again before anything is done by it."""
 
 LOST = timedelta(minutes=5)
 """After so long AWS is through with what nobody knows whether it took on."""
 
 OTHERS_WAIT = timedelta(minutes=5)
 """So much later an account is looked at again that somebody else is at."""
+
+CHANGED = (
+    "since it was planned it was moved or tagged, or its baselines want something else: whatever "
+    "event brought that sees to it"
+)
 
 BUSY = frozenset({"Busy", CONTENTION})
 """Codes by which the ledger says that somebody else is at a finding."""
@@ -169,14 +182,9 @@ def _ask(step: Step) -> None:
     for account, numbers in rolling.to_ask(step.rollout, step.at):
         if step.room <= 0 or not step.has_time():
             break
-        if account not in step.rollout.begun:
-            if not _take(step, account):
-                continue
-        elif not step.is_ours(step.ledger.finding(step.rollout.begun[account])):
-            why = "somebody released it, or is at it, meanwhile"
-            step.rollout = rolling.skipping(step.rollout, account, why)
+        chosen = _askable(step, account, numbers)[: step.room]
+        if not chosen:
             continue
-        chosen = numbers[: step.room]
         step.room -= len(chosen)
         step.rollout = rolling.asking(step.rollout, account, chosen, step.at)
     new = [it for it in step.rollout.asked if it not in before]
@@ -187,6 +195,30 @@ def _ask(step: Step) -> None:
             step.rollout = rolling.not_sent(step.rollout, it.account, it.pair)
         elif it in step.rollout.asked:
             _ask_for(step, it.account, it.pair)
+
+
+def _askable(step: Step, account: str, numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """What of it AWS may be asked for; nothing where the account is somebody else's.
+
+    What it was asked for before is looked at again: much may have changed since.
+    """
+    if account not in step.rollout.begun:
+        return numbers if _take(step, account) else ()
+    if not step.is_ours(step.ledger.finding(step.rollout.begun[account])):
+        why = "somebody released it, or is at it, meanwhile"
+        step.rollout = rolling.skipping(step.rollout, account, why)
+        return ()
+    if not rolling.was_put_off(step.rollout, account, numbers):
+        return numbers
+    try:
+        gone = _unwanted(step, account, numbers)
+    except GatewayError as error:
+        if error.retryable:
+            raise
+        step.rollout = rolling.failed(step.rollout, account, numbers, str(error))
+        return ()
+    step.rollout = rolling.given_up(step.rollout, account, gone)
+    return tuple(number for number in numbers if number not in gone)
 
 
 def _ask_for(step: Step, account: str, number: int) -> None:
@@ -243,10 +275,10 @@ def _how_long(step: Step) -> int:
 def _take(step: Step, account: str) -> bool:
     """Records the account's finding, as one that this rollout acts on; False where it mustn't.
 
-    Nothing is done where the account was moved since, or is exempt, released or out of bounds;
-    one that somebody else is at, or was since it was looked at, is left for later.
+    Nothing is done where its baselines want something else by now, or it is exempt, released or out
+    of bounds; one that somebody else is at, or was since it was looked at, is left for later.
     """
-    if step.at - step.rollout.created_at > FRESH and (why := _moved(step, account)):
+    if why := _changed(step, account):
         step.rollout = rolling.skipping(step.rollout, account, why)
         return False
     planned = step.planned(account, step.rollout.missing[account])
@@ -305,17 +337,22 @@ def _leave(step: Step, account: str) -> None:
     step.put(others=(*step.rollout.others, account), again=step.rollout.again | {account: later})
 
 
-def _moved(step: Step, account: str) -> str | None:
-    """Why an account is not to be given what was planned; None where it is where it was."""
+def _changed(step: Step, account: str) -> str | None:
+    """Why an account is not to be given what was planned; None where it still wants all of it."""
     try:
-        parents = resolving.above(account, organization=step.organization, ledger=step.ledger)
+        gone = _unwanted(step, account, step.rollout.missing[account])
     except GatewayError as error:
         if error.retryable:
             raise
         return str(error)
-    if parents == step.rollout.places.get(account):
-        return None
-    return "it was moved since it was planned: what its new place wants is seen to by that"
+    return CHANGED if gone else None
+
+
+def _unwanted(step: Step, account: str, numbers: Iterable[int]) -> set[int]:
+    """What of this the account's baselines want no more, as where it was moved or tagged since."""
+    reach = step.services.reach(account, step.at)
+    still = access.wanted_now(account, reach=reach, ledger=step.ledger)
+    return {number for number in numbers if step.rollout.pairs[number].access.key not in still}
 
 
 def _finish(step: Step) -> None:
@@ -344,10 +381,25 @@ def _record_end(step: Step, account: str) -> None:
     failures = step.rollout.failed.get(account, ())
     state = State.FAILED if failures else State.ACTED
     over = planner.finished(record, state, outcome=_outcome(failures), now=step.at)
+    over = over.model_copy(update={"action": _made(step, account, record)})
     if not failures:
         over = over.model_copy(update={"untold": None})
     step.ledger.finish(over, replacing=record)
     step.outcomes["ActionsFailed" if failures else "ActionsVerified"] += 1
+
+
+def _made(step: Step, account: str, record: FindingRecord) -> Action | None:
+    """The act as far as it was done: a release takes back no more, whoever made the rest."""
+    if not isinstance(record.action, AssignAccess):
+        return record.action
+    pairs = (step.rollout.pairs[number] for number in step.rollout.unmade.get(account, ()))
+    others = {(pair.permission_set_arn, pair.group_id) for pair in pairs}
+    made = tuple(
+        it
+        for it in record.action.assignments
+        if (it.permission_set_arn, it.principal_id) not in others
+    )
+    return record.action.model_copy(update={"assignments": made})
 
 
 def _outcome(failures: tuple[str, ...]) -> str:

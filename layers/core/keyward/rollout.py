@@ -136,7 +136,17 @@ class Again(_Value):
     not_before: AwareDatetime
 
 
-_OF_ACCOUNTS = ("names", "places", "wanted", "missing", "sent", "begun", "failed", "skipped")
+_OF_ACCOUNTS = (
+    "names",
+    "places",
+    "wanted",
+    "missing",
+    "sent",
+    "begun",
+    "unmade",
+    "failed",
+    "skipped",
+)
 """The fields that say something of each account, by its id."""
 
 
@@ -160,9 +170,10 @@ class Rollout(_Value):
     their places in `pairs`; of these `sent` were asked for, `asked` are under way, and `again` says
     what has to be asked for again, by "account/pair" or account. `begun` are the accounts that have
     a finding which is acted on, by its key; `unverified` those of them that are being looked at;
-    `others` those that somebody else is at. `failed` is what came to nothing and why, by account;
-    `skipped` are accounts left out, and why. `unknown` are names that baselines have and Identity
-    Center hasn't. `pace_seconds` is how long it waits between two looks.
+    `others` those that somebody else is at; `unmade` is what of theirs it did not make, and a
+    release leaves. `failed` is what came to nothing and why, by account; `skipped` are accounts
+    left out, and why. `unknown` are names that baselines have and Identity Center hasn't.
+    `pace_seconds` is how long it waits between two looks.
     """
 
     id: str
@@ -196,6 +207,7 @@ class Rollout(_Value):
     missing: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     sent: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     begun: dict[str, str] = Field(default_factory=dict)
+    unmade: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     failed: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     skipped: dict[str, str] = Field(default_factory=dict)
     asked: tuple[Asked, ...] = ()
@@ -333,6 +345,7 @@ def seen(rollout: Rollout, held: Iterable[tuple[str, str, str]]) -> Rollout:
         key = pair.permission_set_arn, pair.group_id
         numbers.setdefault(key, set()).add(number)
     missing, sent = dict(rollout.missing), dict(rollout.sent)
+    theirs: dict[str, list[int]] = {}
     assigned = others = 0
     for account, arn, group in held:
         for number in numbers.get((arn, group), set()).intersection(missing.get(account, ())):
@@ -340,8 +353,11 @@ def seen(rollout: Rollout, held: Iterable[tuple[str, str, str]]) -> Rollout:
                 assigned += 1
             elif account not in rollout.skipped:
                 others += 1
+                theirs.setdefault(account, []).append(number)
             _take(missing, account, {number})
             _take(sent, account, {number})
+    for account, found in theirs.items():
+        rollout = _not_ours(rollout, account, found)
     return rollout.model_copy(
         update={
             "missing": missing,
@@ -387,6 +403,12 @@ def asking(rollout: Rollout, account: str, numbers: Iterable[int], now: datetime
     asked = tuple(Asked(account=account, pair=it, request="", at=now) for it in numbers)
     sent = rollout.sent | {account: (*rollout.sent.get(account, ()), *numbers)}
     return rollout.model_copy(update={"asked": rollout.asked + asked, "sent": sent})
+
+
+def was_put_off(rollout: Rollout, account: str, numbers: Iterable[int]) -> bool:
+    """Whether AWS was asked for some of this before: much may have changed since."""
+    keys = (account, *(f"{account}/{number}" for number in numbers))
+    return any(key in rollout.again for key in keys)
 
 
 def taken_on(rollout: Rollout, account: str, number: int, request: str) -> Rollout:
@@ -462,7 +484,7 @@ def failed(rollout: Rollout, account: str, numbers: Iterable[int], why: str) -> 
     missing, sent = dict(rollout.missing), dict(rollout.sent)
     _take(missing, account, gone)
     _take(sent, account, gone)
-    return rollout.model_copy(
+    return _not_ours(rollout, account, gone).model_copy(
         update={
             "missing": missing,
             "sent": sent,
@@ -474,6 +496,25 @@ def failed(rollout: Rollout, account: str, numbers: Iterable[int], why: str) -> 
     )
 
 
+def given_up(rollout: Rollout, account: str, numbers: Iterable[int]) -> Rollout:
+    """The rollout where an account's baselines want these no more: none of them is under way."""
+    gone = set(numbers)
+    if not gone:
+        return rollout
+    missing = dict(rollout.missing)
+    _take(missing, account, gone)
+    fewer = _not_ours(rollout, account, gone).model_copy(update={"missing": missing})
+    return fewer.model_copy(update={"total": max(rollout.total - len(gone), 0)})
+
+
+def _not_ours(rollout: Rollout, account: str, numbers: Iterable[int]) -> Rollout:
+    """The rollout that knows that it made none of these: nothing of them is to be taken back."""
+    if account not in rollout.begun:
+        return rollout
+    known = dict.fromkeys((*rollout.unmade.get(account, ()), *sorted(numbers)))
+    return rollout.model_copy(update={"unmade": rollout.unmade | {account: tuple(known)}})
+
+
 def without(rollout: Rollout, numbers: Iterable[int], *, sent: bool) -> Rollout:
     """The rollout where nobody wants these pairs any more, in no account.
 
@@ -483,6 +524,7 @@ def without(rollout: Rollout, numbers: Iterable[int], *, sent: bool) -> Rollout:
     missing, left = dict(rollout.missing), dict(rollout.sent)
     for account in rollout.missing:
         of_account = gone if sent else gone.difference(rollout.sent.get(account, ()))
+        rollout = _not_ours(rollout, account, of_account.intersection(rollout.missing[account]))
         _take(missing, account, of_account)
         _take(left, account, of_account)
     asked = tuple(it for it in rollout.asked if it.pair not in gone or not sent)
@@ -497,7 +539,7 @@ def skipping(rollout: Rollout, account: str, why: str) -> Rollout:
         update={
             **{
                 name: {it: value for it, value in getattr(rollout, name).items() if it != account}
-                for name in ("missing", "sent", "begun")
+                for name in ("missing", "sent", "begun", "unmade")
             },
             "asked": tuple(it for it in rollout.asked if it.account != account),
             "others": tuple(it for it in rollout.others if it != account),
@@ -555,7 +597,9 @@ def finished(rollout: Rollout, accounts: Collection[str]) -> Rollout:
         return rollout
     fewer = _with_only(rollout, rollout.names.keys() - set(accounts))
     begun = {account: key for account, key in rollout.begun.items() if account not in accounts}
-    return fewer.model_copy(update={"begun": begun, "done": rollout.done + len(accounts)})
+    unmade = {account: it for account, it in rollout.unmade.items() if account not in accounts}
+    done = rollout.done + len(accounts)
+    return fewer.model_copy(update={"begun": begun, "unmade": unmade, "done": done})
 
 
 def _with_only(rollout: Rollout, accounts: AbstractSet[str]) -> Rollout:
@@ -607,7 +651,10 @@ def over(rollout: Rollout, state: RolloutState, outcome: str | None, now: dateti
     kept = rollout.skipped.keys() | rollout.failed.keys()
     return rollout.model_copy(
         update={
-            **{name: {} for name in ("units", "places", "wanted", "missing", "sent", "begun")},
+            **{
+                name: {}
+                for name in ("units", "places", "wanted", "missing", "sent", "begun", "unmade")
+            },
             **dict.fromkeys(("asked", "untagged", "unverified", "others", "looks"), ()),
             "again": {},
             "names": {account: rollout.names[account] for account in kept & rollout.names.keys()},

@@ -128,15 +128,11 @@ def described(subject: AccountAccess, *, reach: "Reach", ledger: "Ledger") -> Ac
 def wanted_now(account: str, *, reach: "Reach", ledger: "Ledger") -> frozenset[tuple[str, str]]:
     """Permission set and group of each assignment that the account's baselines want by now.
 
-    One call, and one for its tags where they may decide. Raises GatewayError.
+    One call, and one for its tags where they may decide: by what names stood for when they were
+    looked up last. Raises GatewayError.
     """
     baselines = baselines_of(reach.accepted().baselines)
-    names = resolving.resolved(
-        names_in(baselines.values()),
-        center=reach.identity_center(),
-        organization=reach.organization(),
-        ledger=ledger,
-    )
+    names = resolving.recalled(names_in(baselines.values()), ledger)
     place = _place(account, baselines, reach=reach, ledger=ledger)
     access, _ = wanted(baselines, selecting(baselines, place, names), names)
     return frozenset(it.key for it in access)
