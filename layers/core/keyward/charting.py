@@ -226,8 +226,9 @@ def _waits_for_a_word(rollout: Rollout, now: datetime) -> Notice:
             f"{many(rollout.total, 'assignment')} in {many(rollout.accounts, 'account')}: more "
             f"than the {rollout.limit} that account_baselines.changes_without_apply in "
             f"/keyward/settings lets pass. It would take {_about(remaining(rollout, now))}. "
-            f"Look at it: keyward baseline show {rollout.id}. Let it go on: keyward baseline apply {rollout.id}. Or "
-            f"not: keyward baseline stop {rollout.id}."
+            f"Look at it: keyward baseline show {rollout.id}. "
+            f"Let it go on: keyward baseline apply {rollout.id}. "
+            f"Or not: keyward baseline stop {rollout.id}."
         ),
         severity=Severity.MEDIUM,
         at=now,
