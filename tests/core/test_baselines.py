@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from keyward.baselines import (
@@ -504,8 +504,11 @@ def tried(
 SOME = st.lists(SELECTORS, min_size=1, max_size=3)
 SPARED = st.lists(SELECTORS, max_size=2)
 
+# Baselines that would be refused are left out: so it is with many.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 
-@settings(deadline=None)
+
+@PATIENT
 @given(accounts=SOME, exclude=SPARED, more=SELECTORS, place=PLACES)
 def test_a_selector_more_never_takes_an_account_away(
     accounts: list[Selector], exclude: list[Selector], more: Selector, place: Place
@@ -514,7 +517,7 @@ def test_a_selector_more_never_takes_an_account_away(
         assert selects(tried([*accounts, more], exclude), place)
 
 
-@settings(deadline=None)
+@PATIENT
 @given(accounts=SOME, exclude=SPARED, more=SELECTORS, place=PLACES)
 def test_an_exclusion_more_never_brings_an_account(
     accounts: list[Selector], exclude: list[Selector], more: Selector, place: Place
@@ -523,7 +526,7 @@ def test_an_exclusion_more_never_brings_an_account(
         assert selects(tried(accounts, exclude), place)
 
 
-@settings(deadline=None)
+@PATIENT
 @given(accounts=SOME, exclude=SPARED, assignments=ASSIGNMENTS, place=PLACES, data=st.data())
 def test_the_order_of_selectors_and_assignments_never_matters(
     accounts: list[Selector],
@@ -553,7 +556,7 @@ def keys(baselines: Baselines, selected: Iterable[str]) -> set[tuple[str, str]]:
     return set(every)
 
 
-@settings(deadline=None)
+@PATIENT
 @given(one=ASSIGNMENTS, other=ASSIGNMENTS)
 def test_baselines_add_up(one: list[dict[str, str]], other: list[dict[str, str]]) -> None:
     every = [Selector(everything=True)]

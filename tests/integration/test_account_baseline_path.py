@@ -240,6 +240,7 @@ def test_access_that_no_baseline_wants_may_be_taken_away(stage: Stage) -> None:
     stage.center.wait_for_assignments()
     event = stage.center.unassigning(SETS["Run"], name, group="Billing")
     stage.organization.driver.deliver(event)
+    stage.wait_for_access(name, kept)
     stage.quiet()
     assert stage.center.access(name) == kept
 
