@@ -158,6 +158,20 @@ def test_what_goes_while_it_is_being_verified_comes_back(accounts: Accounts) -> 
     assert accounts.held() == {DEVELOPERS}
 
 
+def test_who_waits_for_an_act_looks_ever_less(accounts: Accounts) -> None:
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS)})
+    refused = "ResourceNotFoundException"
+    accounts.center.behaviour.refuse("CreateAccountAssignment", refused, times=9999)
+    accounts.deliver(accounts.move(accounts.workloads))
+    accounts.settings({"workloads": accounts.baseline(DEVELOPERS, AUDITORS)})
+    accounts.world.later(minutes=1)
+    accounts.deliver(accounts.move(accounts.workloads))
+    with accounts.world.recorded() as calls:
+        accounts.follow(most=1000)
+    assert len(accounts.missing().details) == 2
+    assert [name for name, _ in calls].count("ListPermissionSetsProvisionedToAccount") < 20
+
+
 # Permission sets that are gone
 
 

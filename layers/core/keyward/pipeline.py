@@ -62,6 +62,9 @@ deliver it again much later."""
 LEFT_SECONDS = 5
 """So long after the claim on an act has run out somebody looks whether a crash left it."""
 
+LONG = frozenset({"Busy", "NotInPlace"})
+"""Codes of what may take half an hour, as where somebody else is at an account."""
+
 NAMES_SECONDS, NAMES_AGAIN = 5, timedelta(hours=1)
 """So soon an account is looked at again whose act met what is gone, and so seldom."""
 
@@ -420,7 +423,7 @@ def _count_end(record: FindingRecord, name: str, state: State, outcome: Done) ->
 def _soon(code: str, age: timedelta) -> int:
     """After how many seconds an event comes again; what takes longest is looked at ever less."""
     seconds = SOON_SECONDS[code]
-    if code != "NotInPlace":
+    if code not in LONG:
         return seconds
     return min(max(seconds, round(age.total_seconds() / 2)), LONGEST_WAIT_SECONDS)
 
