@@ -168,6 +168,57 @@ def test_account_that_is_never_ready_is_told_after_half_an_hour(workloads: Accou
     assert timedelta(minutes=30) < taken < timedelta(minutes=35)
 
 
+@pytest.mark.parametrize(
+    "code", ["AccessDeniedException", "ConflictException", "ResourceNotFoundException"]
+)
+def test_one_assignment_of_several_that_is_never_made_is_told_after_half_an_hour(
+    workloads: Accounts, code: str
+) -> None:
+    world, auditors = workloads.world, workloads.groups["Auditors"]
+
+    def refusing(operation: str, params: dict[str, str], call: object) -> object:
+        if operation == "CreateAccountAssignment" and params["PrincipalId"] == auditors:
+            raise aws_error(code, operation)
+        return call()  # type: ignore[operator]  # a call
+
+    began, world.fault = world.now, refusing
+    with world.recorded():
+        workloads.deliver(workloads.enrolled())
+        while workloads.missing().state is State.ACTING:
+            body = workloads.next_message()
+            assert body is not None
+            workloads.deliver(body)
+            assert world.now - began < timedelta(minutes=35)
+    assert workloads.held() == {DEVELOPERS, EVERYBODY}
+    record = workloads.missing()
+    assert record.state is State.FAILED
+    assert record.outcome is not None
+    assert code in record.outcome
+    assert world.now - began > timedelta(minutes=30)
+
+
+def test_what_a_crash_hid_and_is_there_is_not_asked_for_again(workloads: Accounts) -> None:
+    event, asked = workloads.enrolled(), iter(range(2))
+
+    def crashing(operation: str, _params: object, call: object) -> object:
+        if operation == "CreateAccountAssignment" and next(asked, None) is None:
+            raise KeyboardInterrupt
+        return call()  # type: ignore[operator]  # a call
+
+    workloads.center.behaviour.looks_in_progress = 0
+    workloads.world.fault = crashing
+    with workloads.world.recorded(), contextlib.suppress(KeyboardInterrupt):
+        workloads.deliver(event)
+    assert len(workloads.held()) == 2
+    workloads.world.fault = None
+    workloads.world.restart()
+    workloads.world.later(minutes=6)
+    with workloads.world.recorded() as calls:
+        workloads.settle(event)
+    assert len([1 for name, _ in calls if name == "CreateAccountAssignment"]) == 1
+    assert workloads.acted()
+
+
 def test_conflicts_and_failures_are_asked_again(workloads: Accounts) -> None:
     workloads.center.behaviour.refuse("CreateAccountAssignment", "ConflictException", times=2)
     workloads.center.behaviour.fail("CreateAccountAssignment", "Received a 409 from IAM")

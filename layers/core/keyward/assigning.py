@@ -60,7 +60,8 @@ def give(  # noqa: PLR0913 - all of it by name
     under_way = tuple(it for it in state.requests if it.id in asked_for)
     to_ask = [about for about in targets if about not in state.asked | state.refused.keys()]
     is_first = state.looks == 0 and not state.requests
-    is_read = not is_first and not under_way and (not to_ask or not state.asked)
+    is_over = now - state.since > PATIENCE
+    is_read = not is_first and not under_way and (is_over or not to_ask or not state.asked)
     if is_read:
         to_ask = _lacking(targets, state, center)
         state = _with_reasons(to_ask, targets, state, center=center, ledger=ledger)
@@ -73,10 +74,11 @@ def give(  # noqa: PLR0913 - all of it by name
     if is_read:
         if not to_ask:
             return _all_given(action, state)
-        if now - state.since > PATIENCE:
+        if is_over:
             raise _unfinished(action, to_ask, state, not_made={*to_ask, *_never(state)})
-        state = state.model_copy(update={"asked": frozenset(), "requests": ()})
-    if under_way and now - state.since > PATIENCE:
+        there = targets.keys() - _never(state) - set(to_ask)
+        state = state.model_copy(update={"asked": frozenset(there), "requests": ()})
+    if under_way and is_over:
         raise _unfinished(action, [it.about for it in under_way], state, not_made=_never(state))
     room = OUTSTANDING[RequestKind.ASSIGNMENT_CREATION] - len(asked_for)
     state = state.model_copy(update={"looks": state.looks + 1})
