@@ -241,9 +241,9 @@ class Pending(_Value):
     `looks` counts the looks so far, `failures` the requests that AWS began and did not finish.
     `stage` says, in words, what it waits for. `arn` is that of a permission set made on the way.
     Nothing is to be done `not_before` then. `ticket` grows with each message that is to come back.
-    Of many requests, `asked` are those that AWS took on, by what they are about; `refused` says of
-    what can never be why; `unwanted` are those that nobody wants any more; `waits` is why the
-    others wait.
+    Of many requests, `asked` are those that AWS took on or that are done, by what they are about;
+    `refused` says of what can never be why; `unwanted` are those that nobody wants any more;
+    `waits` is why the others wait.
     """
 
     requests: tuple[Request, ...] = ()
