@@ -50,6 +50,15 @@ class Organization:
         return str(made["OrganizationalUnit"]["Id"])
 
 
+def accounts_in(gateway: OrganizationGateway, parent: str) -> tuple[AccountDescription, ...]:
+    """All accounts right in an OU or root, page by page."""
+    found, after = gateway.some_accounts_in(parent, after=None)
+    while after is not None:
+        more, after = gateway.some_accounts_in(parent, after=after)
+        found += more
+    return found
+
+
 @pytest.fixture
 def organization(monkeypatch: pytest.MonkeyPatch) -> Iterator[Organization]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -183,7 +192,7 @@ def test_accounts_come_in_pages_of_twenty(
     accounts = {organization.account(f"account-{n}", parent) for n in range(number)}
     organization.account("elsewhere", organization.unit("below", parent))
     organization.calls.clear()
-    found = organization.gateway.accounts_in(parent)
+    found = accounts_in(organization.gateway, parent)
     assert {account.id for account in found} == accounts
     assert len(found) == number
     assert organization.calls == ["ListAccountsForParent"] * calls
@@ -193,7 +202,7 @@ def test_accounts_in_whatever_state_are_listed(organization: Organization) -> No
     parent = organization.unit("Workloads")
     live, closed = (organization.account(name, parent) for name in ("live", "closed"))
     organization.client.close_account(AccountId=closed)
-    assert set(organization.gateway.accounts_in(parent)) == {
+    assert set(accounts_in(organization.gateway, parent)) == {
         AccountDescription(id=live, name="live", state="ACTIVE"),
         AccountDescription(id=closed, name="closed", state="SUSPENDED"),
     }
@@ -209,7 +218,7 @@ def test_an_empty_page_is_not_the_last(organization: Organization) -> None:
         ):
             stub.add_response(operation, {field_: [], "NextToken": "2"}, {"ParentId": ROOT})
             stub.add_response(operation, {field_: [item]}, {"ParentId": ROOT, "NextToken": "2"})
-        assert [found.id for found in organization.gateway.accounts_in(ROOT)] == [ACCOUNT]
+        assert [found.id for found in accounts_in(organization.gateway, ROOT)] == [ACCOUNT]
         assert organization.gateway.units_in(ROOT) == {"Workloads": UNIT}
 
 
@@ -292,7 +301,7 @@ CALLS: list[tuple[str, Callable[[OrganizationGateway], object]]] = [
     ("list_tags_for_resource", lambda gateway: gateway.tags(ACCOUNT)),
     ("list_roots", lambda gateway: gateway.root()),
     ("list_organizational_units_for_parent", lambda gateway: gateway.units_in(ROOT)),
-    ("list_accounts_for_parent", lambda gateway: gateway.accounts_in(ROOT)),
+    ("list_accounts_for_parent", lambda gateway: accounts_in(gateway, ROOT)),
     ("list_parents", lambda gateway: gateway.parents(ACCOUNT)),
 ]
 
@@ -330,6 +339,6 @@ def test_a_failure_on_a_later_page_gives_no_half_of_a_list(organization: Organiz
             {"Accounts": [{"Id": ACCOUNT, "State": "ACTIVE"}], "NextToken": "second"},
         )
         stub.add_client_error("list_accounts_for_parent", "AccessDeniedException")
-        error = refusal(lambda: organization.gateway.accounts_in(ROOT))
+        error = refusal(lambda: accounts_in(organization.gateway, ROOT))
     assert error.code == "AccessDeniedException"
     assert ROOT in str(error)

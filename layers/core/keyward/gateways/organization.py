@@ -102,23 +102,15 @@ class OrganizationGateway:
         )
         return {unit["Name"]: unit["Id"] for page in pages for unit in page["OrganizationalUnits"]}
 
-    def accounts_in(self, parent: str) -> tuple[AccountDescription, ...]:
-        """The accounts right in an OU or root, in whatever state. Raises GatewayError.
-
-        One call for each page of 20.
-        Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccountsForParent.html
-        """
-        pages = self._pages(
-            f"ListAccountsForParent {parent}",
-            self._client.list_accounts_for_parent,
-            ParentId=parent,
-        )
-        return tuple(_description(account) for page in pages for account in page["Accounts"])
-
     def some_accounts_in(
         self, parent: str, *, after: str | None
     ) -> tuple[tuple[AccountDescription, ...], str | None]:
-        """One page of `accounts_in`, and where the next one begins. One call."""
+        """Some accounts right in an OU or root, in whatever state; and where the next ones begin.
+
+        One call, which gives 20 at most: who has no time for all goes on from there. Raises
+        GatewayError.
+        Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccountsForParent.html
+        """
         request: ListAccountsForParentRequestTypeDef = {"ParentId": parent}
         if after is not None:
             request["NextToken"] = after
