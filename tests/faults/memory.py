@@ -41,13 +41,26 @@ class MemoryTable(DynamoDbGateway):
     def query(self, pk: str) -> Iterator[Item]:
         yield from [item for (held, _), item in self.items.items() if held == pk]
 
-    def query_index(
-        self, *, index: str, attribute: str, value: str, limit: int, after: Item | None = None
+    def query_index(  # noqa: PLR0913 - as the gateway has it
+        self,
+        *,
+        index: str,
+        attribute: str,
+        value: str,
+        limit: int,
+        after: Item | None = None,
+        begins: tuple[str, str] | None = None,
     ) -> tuple[list[Item], Item | None]:
-        assert index
+        order = "open_of" if index == "open_in" else "updated_at"
+        assert begins is None or begins[0] == order
         found = sorted(
-            (item for item in self.items.values() if item.get(attribute, {}).get("S") == value),
-            key=lambda item: (item["updated_at"]["S"], item["pk"]["S"]),
+            (
+                item
+                for item in self.items.values()
+                if item.get(attribute, {}).get("S") == value
+                and (begins is None or item[order]["S"].startswith(begins[1]))
+            ),
+            key=lambda item: (item[order]["S"], item["pk"]["S"]),
         )
         begin = 0 if after is None else found.index(self.items[_key(after)]) + 1
         page: list[Item] = []
@@ -94,6 +107,8 @@ def _holds(body: Item, old: Item) -> bool:
             return not old
         case "#v = :v":
             return bool(old.get("version") == values[":v"])
+        case "attribute_not_exists(pk) OR #at < :at":
+            return not old or bool(old["at"]["S"] < values[":at"]["S"])
         case "#v = :old":
             return bool(old.get("version") == values[":old"])
         case "attribute_not_exists(released_until) OR released_until <= :now":

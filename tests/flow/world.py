@@ -387,18 +387,22 @@ def create_ledger() -> None:
         ],
         AttributeDefinitions=[
             {"AttributeName": name, "AttributeType": "S"}
-            for name in ("pk", "sk", "gsi_state", "untold", "updated_at")
+            for name in (*("pk", "sk", "gsi_state", "untold", "updated_at", "open_in", "open_of"),)
         ],
         GlobalSecondaryIndexes=[
             {
                 "IndexName": index,
                 "KeySchema": [
                     {"AttributeName": attribute, "KeyType": "HASH"},
-                    {"AttributeName": "updated_at", "KeyType": "RANGE"},
+                    {"AttributeName": order, "KeyType": "RANGE"},
                 ],
                 "Projection": {"ProjectionType": "ALL"},
             }
-            for index, attribute in (("by_state", "gsi_state"), ("untold", "untold"))
+            for index, attribute, order in (
+                ("by_state", "gsi_state", "updated_at"),
+                ("untold", "untold", "updated_at"),
+                ("open_in", "open_in", "open_of"),
+            )
         ],
     )
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Never
 
 from pydantic import (
@@ -38,6 +39,22 @@ MAX_DEPTH = 100
 AccountIdText = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[ -~]+$")]
 """Printable ASCII: it is repeated in errors, which are one line, and in logs."""
+
+
+class SweepPart(StrEnum):
+    """The parts of a sweep, each a message of its own.
+
+    START, LIST and CLOSE are for the function sweep: begin, go on listing accounts, look whether
+    all parts are done. ACCOUNT (IAM of one account) and SSH_KEYS (of some of its users) are for
+    iam_guard, IDENTITY_CENTER for identity_center_guard.
+    """
+
+    START = "start"
+    LIST = "list"
+    CLOSE = "close"
+    ACCOUNT = "account"
+    SSH_KEYS = "ssh-keys"
+    IDENTITY_CENTER = "identity-center"
 
 
 class _Lenient(BaseModel):
@@ -119,6 +136,55 @@ class _RolloutMessage(BaseModel):
     ticket: int = Field(ge=0)
 
 
+class _SweepMessage(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    keyward: Literal["sweep"]
+    part: SweepPart
+    id: Name = Field(max_length=64)
+    full: bool = False
+    account: AccountIdText | None = None
+    users: tuple[str, ...] = Field(default=(), max_length=100)
+    ticket: int = Field(default=0, ge=0)
+    by: Name = Field(default="schedule", max_length=300)
+
+
+class _CanaryDetail(_Lenient):
+    sent: AwareDatetime
+    way: Name = Field(max_length=64)
+
+
+class _CanaryEvent(_Lenient):
+    source: Literal["keyward.canary"]
+    account: AccountIdText
+    detail: _CanaryDetail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStep:
+    """Keyward's word to itself: take a step of this sweep.
+
+    `account` is the one to look at, `users` those of it by name, where not all of it is meant.
+    `ticket` tells messages of one part apart. `by` is who asked for the sweep that is to start.
+    """
+
+    id: str
+    part: SweepPart
+    full: bool = False
+    account: str | None = None
+    users: tuple[str, ...] = ()
+    ticket: int = 0
+    by: str = "schedule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """An event of Keyward's own that walked the whole way: when it was sent, and which way."""
+
+    sent: datetime
+    way: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutStep:
     """Keyward's word to itself: take the next step of this rollout."""
@@ -133,6 +199,20 @@ class Follow:
 
     finding: str
     ticket: int
+
+
+def sweep_message(step: SweepStep) -> str:
+    """The message that asks for this step of a sweep."""
+    return _SweepMessage(
+        keyward="sweep",
+        part=step.part,
+        id=step.id,
+        full=step.full,
+        account=step.account,
+        users=step.users,
+        ticket=step.ticket,
+        by=step.by,
+    ).model_dump_json()
 
 
 def check_message(  # noqa: PLR0913 - all of it by name
@@ -160,13 +240,31 @@ KEYWARD = "keyward"
 """The event source of hints that Keyward gives itself."""
 
 
-def message(raw: object) -> Hint | Follow | RolloutStep:
+CANARY = "keyward.canary"
+"""The source of the canary's events. They come from the account's own default bus."""
+
+
+def message(raw: object) -> Hint | Follow | RolloutStep | SweepStep | Canary:
     """What a queue brings: an event, or Keyward's own word to itself. Raises EventError.
 
     Whoever can send such a word gains nothing: it only makes Keyward look at what is.
     """
+    if isinstance(raw, Mapping) and raw.get("source") == CANARY:
+        canary = _read(_CanaryEvent, raw).detail
+        return Canary(sent=canary.sent.astimezone(UTC), way=canary.way)
     if not isinstance(raw, Mapping) or "keyward" not in raw:
         return parse(raw)
+    if raw["keyward"] == "sweep":
+        it = _read(_SweepMessage, raw)
+        return SweepStep(
+            id=it.id,
+            part=it.part,
+            full=it.full,
+            account=it.account,
+            users=it.users,
+            ticket=it.ticket,
+            by=it.by,
+        )
     if raw["keyward"] == "follow":
         follow = _read(_FollowMessage, raw)
         return Follow(finding=follow.finding, ticket=follow.ticket)

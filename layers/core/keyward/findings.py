@@ -56,6 +56,8 @@ class Reason:
     it is not so is then no news, and the code is the same either way. `report_only`: nothing is to
     be done about it, whatever the rule's mode. `wanted`: what a permission set should be instead,
     where that is less than all that the catalogue says: nothing else of it is then touched.
+    `since` is when the violation came about, where that is later than the subject itself: a key is
+    too old long after it was made. `grace_days`: so long the owner is warned before it is acted on.
     """
 
     code: str
@@ -65,6 +67,8 @@ class Reason:
     maybe: bool = False
     report_only: bool = False
     wanted: PermissionSetAttributes | None = None
+    since: datetime | None = None
+    grace_days: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,13 +143,29 @@ class RecordedEvidence(BaseModel):
     source_ip: str | None = None
 
 
+class Would(BaseModel):
+    """What mode enforce would do about a finding, for a plan to be shown.
+
+    `action` is the name of the act, None where there would be none; `held` then says why. `existed`
+    tells that it would do so only with `existing: enforce`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    action: str | None = None
+    held: str | None = None
+    existed: bool = False
+
+
 class FindingRecord(BaseModel):
     """A finding as the ledger keeps it: one item, however often the event comes.
 
     `version` grows with each write. `claim_until` ends the claim of a worker that died.
     `untold` is when the last change that people must hear of happened, None once it was told.
     `held` says why nothing was done although the rule asks for it. `action` is the intent,
-    `pending` what it waits for.
+    `pending` what it waits for. `would` is what mode enforce would do, as of when it was seen last.
+    `owner` is who is to be warned, as far as anybody knows; `grace_until` when it is acted on if
+    nothing changes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -181,6 +201,9 @@ class FindingRecord(BaseModel):
     outcome: str | None = None
     settings_version: int = 0
     untold: AwareDatetime | None = None
+    would: Would | None = None
+    owner: str | None = None
+    grace_until: AwareDatetime | None = None
     history: tuple[Moment, ...] = ()
 
     @property

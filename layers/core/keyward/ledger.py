@@ -1,7 +1,8 @@
 """What was found, meant, done and told: the only memory, and the only idempotency mechanism.
 
 Items (pk / sk):
-    finding#<key> / finding               a FindingRecord; indexed by state, and while untold
+    finding#<key> / finding               a FindingRecord; indexed by state, while untold, and by
+                                          account while it is open
     subject#<account> / <unique id>       what is held contained (a Containment), or was released
     budget#<scope>#<window> / budget      how many actions a window has seen
     settings / accepted                   the settings in force
@@ -11,6 +12,15 @@ Items (pk / sk):
     unit#<id> / unit                      in which OU or root an OU is
     rollouts / <id>                       a Rollout: baselines brought to many accounts
     bucket#identity-center / bucket       until when calls to Identity Center are leased
+    sweeps / <id>                         a Sweep: how far it is
+    sweep#<id> / <account>                what it saw there (Swept), for some weeks
+    swept / <account>                     the same of the last sweep that was there
+    looked#<account> / looked             what it knew of each user, to see what changes (Looked)
+    center-sweep / <id>                   how far the reading of Identity Center is
+    canary / <way>                        when the last canary came (CanaryMark)
+    heard / <account>                     the newest event from there (Heard)
+    scim-token / <id>                     when a SCIM token was made
+    plan / <rule>                         a plan that somebody confirmed (ConfirmedPlan)
     notice#<kind>#<id> / notice           what must be told and is no finding
     alerts#<window> / alerts              how many alerts a window has seen
 
@@ -39,6 +49,7 @@ from keyward.model import Contained
 from keyward.planner import Busy, Plan
 from keyward.rollout import Rollout
 from keyward.settings import Accepted
+from keyward.sweep import CanaryMark, ConfirmedPlan, Heard, Looked, ScimToken, Sweep, Swept
 
 ATTEMPTS = 5
 """So often a write is tried anew when another worker was faster."""
@@ -53,6 +64,15 @@ SORT_KEY_BYTES = 1024
 """A sort key is no longer than that."""
 
 type NameKind = Literal["group", "permission-set", "unit"]
+
+OPEN_PAGE = 200
+"""So many open findings of an account are read at once."""
+
+OPEN_STATES = frozenset({State.OPEN, State.FAILED})
+"""Findings in these states are indexed by account: whether they still hold is looked at again."""
+
+SWEPT_RETENTION = timedelta(days=30)
+"""What a sweep saw in each account is kept for so long; of the last one, for ever."""
 
 RETENTION = timedelta(days=400)
 """Budgets and counters are kept for this long after their window."""
@@ -256,6 +276,35 @@ class Ledger:
         )
         return [_document(FindingRecord, item) for item in items], following
 
+    def open_in(self, account: str, *, of: str | None = None) -> list[FindingRecord]:
+        """The findings of the account that are open or failed, as an index has them: it may lag.
+
+        `of`: only those of the subject, or of the IAM user, with this unique id.
+        """
+        found: list[FindingRecord] = []
+        after: Item | None = None
+        while True:
+            items, after = self._table.query_index(
+                index="open_in",
+                attribute="open_in",
+                value=account,
+                limit=OPEN_PAGE,
+                after=after,
+                begins=None if of is None else ("open_of", f"{of}#"),
+            )
+            found += [_document(FindingRecord, item) for item in items]
+            if after is None:
+                return found
+
+    def resolve(self, record: FindingRecord, *, why: str, now: datetime) -> bool:
+        """Closes an open finding that is no longer so. False where somebody was faster."""
+        closed = planner.resolved(record, why, now=now)
+        try:
+            self._table.write(_put_finding(closed, replacing=record))
+        except RefusedError:
+            return False
+        return True
+
     # Containment
 
     def contained(self, account: str, *, now: datetime) -> list[Containment]:
@@ -402,6 +451,145 @@ class Ledger:
                 }
             }
         )
+
+    # Sweeps
+
+    def sweep(self, id_: str) -> Sweep | None:
+        """The sweep of this id."""
+        item = self._table.get("sweeps", id_)
+        return None if item is None else _document(Sweep, item)
+
+    def sweeps(self) -> list[Sweep]:
+        """All sweeps that are remembered, the oldest first: ids sort by time."""
+        return [_document(Sweep, item) for item in self._table.query("sweeps")]
+
+    def save_sweep(self, sweep: Sweep, *, replacing: Sweep | None) -> None:
+        """Writes how far the sweep is. Raises GatewayError(retryable) when somebody was faster."""
+        item = {
+            **_key("sweeps", sweep.id),
+            "version": {"N": str(sweep.version)},
+            "doc": {"S": sweep.model_dump_json()},
+            "expires_at": {"N": str(int((sweep.started_at + SWEPT_RETENTION).timestamp()))},
+        }
+        self._replace(
+            {"Put": _conditional_put(item, replacing=replacing.version if replacing else 0)}
+        )
+
+    def saw(self, swept: Swept) -> None:
+        """Records what a sweep saw in one account: for the sweep, and as the newest of there."""
+        doc = {"doc": {"S": swept.model_dump_json()}}
+        expires_at = {"N": str(int((swept.at + SWEPT_RETENTION).timestamp()))}
+        of_sweep = {**_key(f"sweep#{swept.sweep}", swept.account), **doc, "expires_at": expires_at}
+        newest = {**_key("swept", swept.account), **doc}
+        self._table.write({"Put": {"Item": of_sweep}}, {"Put": {"Item": newest}})
+
+    def seen_by(self, sweep: str) -> list[Swept]:
+        """What this sweep saw so far, account by account."""
+        return [_document(Swept, item) for item in self._table.query(f"sweep#{sweep}")]
+
+    def last_seen(self) -> list[Swept]:
+        """What the last sweep of each account saw there, by account."""
+        return [_document(Swept, item) for item in self._table.query("swept")]
+
+    def last_seen_in(self, account: str) -> Swept | None:
+        """What the last sweep of this account saw there; None where none was there."""
+        item = self._table.get("swept", account)
+        return None if item is None else _document(Swept, item)
+
+    def looked(self, account: str) -> Looked | None:
+        """What the last sweep knew of the account's users; None where none was there."""
+        item = self._table.get(f"looked#{account}", "looked")
+        return None if item is None else Looked.unpacked(item["body"]["B"])
+
+    def remember_look(self, account: str, looked: Looked) -> None:
+        """Keeps what a sweep knew of the account's users, in place of what was known before."""
+        item = {**_key(f"looked#{account}", "looked"), "body": {"B": looked.packed()}}
+        self._table.write({"Put": {"Item": item}})
+
+    def center_sweep(self, id_: str) -> tuple[int, bytes] | None:
+        """How far the reading of Identity Center for this sweep is: its version, and what it is."""
+        item = self._table.get("center-sweep", id_)
+        return None if item is None else (int(item["version"]["N"]), item["body"]["B"])
+
+    def save_center_sweep(self, id_: str, body: bytes, *, version: int, now: datetime) -> None:
+        """Writes it as this version, in place of the one before (1: of none).
+
+        Raises GatewayError(retryable) when somebody was faster.
+        """
+        item = {
+            **_key("center-sweep", id_),
+            "version": {"N": str(version)},
+            "body": {"B": body},
+            "expires_at": {"N": str(int((now + SWEPT_RETENTION).timestamp()))},
+        }
+        self._replace({"Put": _conditional_put(item, replacing=version - 1)})
+
+    # Signs of life
+
+    def canary_came(self, mark: CanaryMark) -> None:
+        """Records that a canary walked the whole way. The stream carries it to notifier."""
+        item = {
+            **_key("canary", mark.way),
+            "canary": {"S": mark.way},
+            "doc": {"S": mark.model_dump_json()},
+        }
+        self._table.write({"Put": {"Item": item}})
+
+    def canaries(self) -> list[CanaryMark]:
+        """The last canary of each way."""
+        return [_document(CanaryMark, item) for item in self._table.query("canary")]
+
+    def hear(self, heard: Iterable[Heard]) -> None:
+        """Records the newest event of each account; what is older than what is known is let be."""
+        for it in heard:
+            write: Write = {
+                "Put": {
+                    "Item": {
+                        **_key("heard", it.account),
+                        "at": {"S": _timestamp(it.time)},
+                        "doc": {"S": it.model_dump_json()},
+                    },
+                    "ConditionExpression": "attribute_not_exists(pk) OR #at < :at",
+                    "ExpressionAttributeNames": {"#at": "at"},
+                    "ExpressionAttributeValues": {":at": {"S": _timestamp(it.time)}},
+                }
+            }
+            with contextlib.suppress(RefusedError):
+                self._table.write(write)
+
+    def heard(self) -> list[Heard]:
+        """The newest event of each account that any was heard from."""
+        return [_document(Heard, item) for item in self._table.query("heard")]
+
+    def scim_token_made(self, token: ScimToken) -> None:
+        """Keeps when a SCIM token was made; the first word about it counts."""
+        item = {**_key("scim-token", token.id), "doc": {"S": token.model_dump_json()}}
+        with contextlib.suppress(RefusedError):
+            self._table.write({"Put": _conditional_put(item, replacing=0)})
+
+    def scim_token_gone(self, id_: str) -> None:
+        """Lets a SCIM token go that was deleted."""
+        self._table.write({"Delete": {"Key": _key("scim-token", id_)}})
+
+    def scim_tokens(self) -> list[ScimToken]:
+        """The SCIM tokens that events told of and that were not deleted."""
+        return [_document(ScimToken, item) for item in self._table.query("scim-token")]
+
+    # Plans that somebody confirmed
+
+    def confirm_plan(self, plan: ConfirmedPlan) -> None:
+        """Keeps that a plan was confirmed, in place of an earlier one of the same rule."""
+        item = {
+            **_key("plan", plan.rule),
+            "doc": {"S": plan.model_dump_json()},
+            "expires_at": {"N": str(int((plan.at + RETENTION).timestamp()))},
+        }
+        self._table.write({"Put": {"Item": item}})
+
+    def confirmed_plans(self) -> dict[str, ConfirmedPlan]:
+        """The plans that were confirmed, by rule, however long ago."""
+        plans = [_document(ConfirmedPlan, item) for item in self._table.query("plan")]
+        return {plan.rule: plan for plan in plans}
 
     # Calls to Identity Center
 
@@ -622,6 +810,9 @@ def _put_finding(record: FindingRecord, *, replacing: FindingRecord | None) -> W
     }
     if record.untold is not None:
         item["untold"] = {"S": "untold"}
+    if record.state in OPEN_STATES:
+        item["open_in"] = {"S": record.account}
+        item["open_of"] = {"S": _sort_key(f"{record.user_id or record.unique_id}#{record.key}")}
     return {"Put": _conditional_put(item, replacing=replacing.version if replacing else 0)}
 
 

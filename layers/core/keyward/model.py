@@ -52,6 +52,7 @@ class IamUser:
     created_at: datetime | None = None
     boundary_arn: str | None = None
     tags: Mapping[str, str] | None = None
+    password_used_at: datetime | None = None
 
     @property
     def unique_id(self) -> str | None:
@@ -76,12 +77,21 @@ class IamUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessKey:
-    """An access key of an IAM user. `since` is when it became active, as far as is known."""
+    """An access key of an IAM user. `since` is when it became active, as far as is known.
+
+    `created_at` is None where it was not read. `used_at` is when it was used last, `use_known`
+    whether that was asked: a key that was never used has None. `newer_since` is when the user's
+    other key was made, where that is active and newer.
+    """
 
     owner: IamUser
     key_id: str
     active: bool
     since: datetime | None = None
+    created_at: datetime | None = None
+    used_at: datetime | None = None
+    use_known: bool = False
+    newer_since: datetime | None = None
 
     @property
     def account(self) -> AccountId:
@@ -101,10 +111,16 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsolePassword:
-    """The login profile of an IAM user: with it the user can sign in to the console."""
+    """The login profile of an IAM user: with it the user can sign in to the console.
+
+    `since` is when it was made. `used_at` is when it was used last, `use_known` whether that was
+    asked: a password that was never used has None.
+    """
 
     owner: IamUser
     since: datetime | None = None
+    used_at: datetime | None = None
+    use_known: bool = False
 
     @property
     def account(self) -> AccountId:

@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from keyward import converging, events, executor, facts, planner, releasing, rollouts
+from keyward import (
+    alive,
+    centersweeps,
+    converging,
+    events,
+    executor,
+    facts,
+    planner,
+    releasing,
+    rollouts,
+    surveying,
+)
 from keyward.actions import (
     AssignAccess,
     Before,
@@ -25,7 +36,7 @@ from keyward.assigning import INCOMPLETE, NotGivenError
 from keyward.catalogue import catalogue_of
 from keyward.converging import about_of
 from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
-from keyward.events import Follow, RolloutStep
+from keyward.events import Canary, Follow, RolloutStep, SweepPart, SweepStep
 from keyward.facts.accounts import NAME_GONE
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
 from keyward.ledger import Begun
@@ -78,13 +89,25 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
     delivery may mend: the latter after everything else about the event was done.
     """
     rules = tuple(rules)
-    hint = events.message(events.loads(body))
-    if isinstance(hint, Follow):
-        _follow(hint, rules=rules, services=services, now=now)
-        return
-    if isinstance(hint, RolloutStep):
-        rollouts.step(hint, rules=rules, services=services, now=now)
-        return
+    match events.message(events.loads(body)):
+        case Follow() as follow:
+            _follow(follow, rules=rules, services=services, now=now)
+        case RolloutStep() as step:
+            rollouts.step(step, rules=rules, services=services, now=now)
+        case SweepStep(part=SweepPart.IDENTITY_CENTER) as step:
+            centersweeps.step(step, rules=rules, services=services, now=now)
+        case SweepStep() as step:
+            surveying.step(step, rules=rules, services=services, now=now)
+        case Canary() as canary:
+            alive.arrived(canary, services=services, now=now)
+        case Hint() as hint:
+            alive.hear(hint, services)
+            _enforce(hint, body, rules=rules, services=services, now=now)
+
+
+def _enforce(
+    hint: Hint, body: str, *, rules: tuple[AnyRule, ...], services: Services, now: datetime
+) -> None:
     settings = in_force(services.accepted(now), rules)
     if (many := facts.scope(hint, settings.baselines)) is not None:
         rollouts.begin(

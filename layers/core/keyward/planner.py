@@ -639,6 +639,13 @@ def finished(record: FindingRecord, state: State, *, outcome: str, now: datetime
     )
 
 
+def resolved(record: FindingRecord, why: str, *, now: datetime) -> FindingRecord:
+    """The record of an open finding that is no longer so: told, since it was."""
+    return _moved(record, State.RESOLVED, now=now, note=why).model_copy(
+        update={"outcome": why, "held": None, "grace_until": None}
+    )
+
+
 def exempted(record: FindingRecord, name: str, *, now: datetime) -> FindingRecord:
     """The record from when an exemption covers it."""
     return _moved(record, State.EXEMPT, now=now, note=f"exemption {name}").model_copy(

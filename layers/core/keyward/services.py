@@ -15,12 +15,13 @@ from keyward.gateways.iam import IamGateway
 from keyward.gateways.identity_center import IdentityCenterGateway
 from keyward.gateways.organization import OrganizationGateway, Session, StsGateway
 from keyward.gateways.reach import Reach
+from keyward.gateways.s3 import S3Gateway
 from keyward.gateways.sns import SnsGateway
 from keyward.gateways.sqs import SqsGateway
 from keyward.gateways.ssm import SsmGateway
 from keyward.gateways.trail import TrailGateway
 from keyward.ledger import Ledger
-from keyward.rules import GUARDS
+from keyward.rules import guard_of
 from keyward.settings import Accepted
 from keyward.throttle import Bucket
 
@@ -57,6 +58,9 @@ class Environment:
     topic_arn: str = ""
     center_queue_url: str = ""
     baseline_queue_url: str = ""
+    iam_sweep_queue_url: str = ""
+    sweep_queue_url: str = ""
+    inventory_bucket: str = ""
     region: str = "unknown"
     claim_seconds: float = 90.0
 
@@ -70,6 +74,9 @@ class Environment:
             topic_arn=variables.get("KEYWARD_TOPIC_ARN", ""),
             center_queue_url=variables.get("KEYWARD_IDENTITY_CENTER_QUEUE_URL", ""),
             baseline_queue_url=variables.get("KEYWARD_BASELINE_QUEUE_URL", ""),
+            iam_sweep_queue_url=variables.get("KEYWARD_IAM_SWEEP_QUEUE_URL", ""),
+            sweep_queue_url=variables.get("KEYWARD_SWEEP_QUEUE_URL", ""),
+            inventory_bucket=variables.get("KEYWARD_INVENTORY_BUCKET", ""),
             region=variables.get("AWS_REGION", "unknown"),
         )
 
@@ -114,10 +121,31 @@ class Services:
         """The queue of account_baseline."""
         return SqsGateway(client=self._client("sqs"), url=self.environment.baseline_queue_url)
 
+    @cached_property
+    def iam_sweep_queue(self) -> SqsGateway:
+        """The queue by which iam_guard sweeps: events have another, and never wait for a sweep."""
+        return SqsGateway(client=self._client("sqs"), url=self.environment.iam_sweep_queue_url)
+
+    @cached_property
+    def sweep_queue(self) -> SqsGateway:
+        """The queue of the function sweep."""
+        return SqsGateway(client=self._client("sqs"), url=self.environment.sweep_queue_url)
+
     def queue_of(self, rule: str) -> SqsGateway:
         """The queue of the guard that follows what is done for this rule's sake."""
-        is_of_accounts = rule.replace("-", "_").startswith(GUARDS["account_baseline"])
-        return self.baseline_queue if is_of_accounts else self.center_queue
+        match guard_of(rule):
+            case "account_baseline":
+                return self.baseline_queue
+            case "iam_guard":
+                return self.iam_sweep_queue
+            case _:
+                return self.center_queue
+
+    @cached_property
+    def inventory(self) -> S3Gateway | None:
+        """The bucket of inventories; None where the function has none."""
+        bucket = self.environment.inventory_bucket
+        return S3Gateway(client=self._client("s3"), bucket=bucket) if bucket else None
 
     @cached_property
     def trail(self) -> TrailGateway:

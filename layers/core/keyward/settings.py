@@ -130,6 +130,27 @@ class AccountBaselines(Setting):
     )
 
 
+class Sweeps(Setting):
+    """How Keyward looks by itself at what no event told."""
+
+    owner_tags: tuple[str, ...] = Field(
+        default=("owner", "contact", "team"),
+        max_length=10,
+        description=(
+            "Tags of an IAM user that name who is to be warned, the first that it has; upper and "
+            "lower case are the same."
+        ),
+    )
+    plan_days: int = Field(
+        default=7,
+        ge=1,
+        le=90,
+        description=(
+            'So long after a plan was confirmed may existing: "enforce" of its rule be written.'
+        ),
+    )
+
+
 class ProtectedPrincipal(Setting):
     """Somebody whom Keyward never touches: a finding about them is told and never acted on."""
 
@@ -178,6 +199,7 @@ class GlobalSettings(Setting):
     account_baselines: AccountBaselines = Field(
         default=AccountBaselines(), description="How accounts get the access of their baselines."
     )
+    sweeps: Sweeps = Field(default=Sweeps(), description="How Keyward looks by itself.")
     protected: tuple[ProtectedPrincipal, ...] = Field(
         default=(), max_length=100, description="Principals that are never touched: break-glass."
     )

@@ -91,18 +91,33 @@ class DynamoDbGateway:
             for page in pages:
                 yield from page["Items"]
 
-    def query_index(
-        self, *, index: str, attribute: str, value: str, limit: int, after: Item | None = None
+    def query_index(  # noqa: PLR0913 - all of it by name
+        self,
+        *,
+        index: str,
+        attribute: str,
+        value: str,
+        limit: int,
+        after: Item | None = None,
+        begins: tuple[str, str] | None = None,
     ) -> tuple[list[Item], Item | None]:
-        """One page of an index, oldest first, and where the next begins."""
+        """One page of an index in the order of its sort key, and where the next begins.
+
+        `begins`: only items of which this attribute, the index's sort key, begins like that.
+        """
         start = {} if after is None else {"ExclusiveStartKey": after}
+        names, values = {"#a": attribute}, {":v": {"S": value}}
+        condition = "#a = :v"
+        if begins is not None:
+            names["#b"], values[":b"] = begins[0], {"S": begins[1]}
+            condition += " AND begins_with(#b, :b)"
         with translated(f"Query index {index} of the ledger"):
             page = self._client.query(
                 TableName=self._table,
                 IndexName=index,
-                KeyConditionExpression="#a = :v",
-                ExpressionAttributeNames={"#a": attribute},
-                ExpressionAttributeValues={":v": {"S": value}},
+                KeyConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
                 Limit=limit,
                 **start,  # type: ignore[arg-type]  # the stubs want every argument spelt out
             )
