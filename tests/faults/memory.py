@@ -41,7 +41,7 @@ class MemoryTable(DynamoDbGateway):
     def query(self, pk: str) -> Iterator[Item]:
         yield from [item for (held, _), item in self.items.items() if held == pk]
 
-    def query_index(  # noqa: PLR0913 - as the gateway has it
+    def query_index(
         self,
         *,
         index: str,
