@@ -333,19 +333,26 @@ def a_world(monkeypatch: Any) -> Iterator[World]:
         now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=5)
         world = World(member=members[0], other_member=members[1], now=now)
         for account in (HUB, *members):
-            world.iam(account).create_group(GroupName=QUARANTINE_GROUP)
-            world.iam(account).put_group_policy(
-                GroupName=QUARANTINE_GROUP,
-                PolicyName="keyward-deny-all",
-                PolicyDocument=json.dumps(
-                    {
-                        "Version": "2012-10-17",
-                        "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}],
-                    }
-                ),
-            )
+            _add_quarantine_group(world, account)
         _intercept(world, monkeypatch)
         yield world
+
+
+def prepare(world: World, account: str) -> None:
+    """Makes an account of the organization as ready as the two that every world has."""
+    _prepare(account)
+    _add_quarantine_group(world, account)
+
+
+def _add_quarantine_group(world: World, account: str) -> None:
+    """What member/template.yaml puts into every account."""
+    everything = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    world.iam(account).create_group(GroupName=QUARANTINE_GROUP)
+    world.iam(account).put_group_policy(
+        GroupName=QUARANTINE_GROUP,
+        PolicyName="keyward-deny-all",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+    )
 
 
 def _prepare(account: str) -> None:
