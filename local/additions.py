@@ -9,22 +9,27 @@ What is added, and why, stands at each function. docs/local-aws.md lists it for 
 from __future__ import annotations
 
 import asyncio
+import base64
+import csv
 import functools
+import io
 import itertools
 import json
 import os
 import shutil
 import signal
 import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, responses, router
-from ministack.services import dynamodb, iam, organizations
+from ministack.services import dynamodb, eventbridge, iam, organizations, scheduler, sqs
 from ministack.services.cloudformation import (
     changesets,
     engine,
@@ -73,6 +78,29 @@ OF_MEMBERSHIPS = {
     *("ListGroupMemberships", "ListGroupMembershipsForMember"),
 }
 
+IAM_NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
+IN = f"{{{IAM_NAMESPACE}}}"
+# In the order in which AWS lists them, and at most so many in a page.
+# Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html
+AUTHORIZATION_DETAILS = ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies")
+DETAILS_IN_A_PAGE = 100
+# Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
+REPORT_COLUMNS = (
+    *("user", "arn", "user_creation_time", "password_enabled", "password_last_used"),
+    *("password_last_changed", "password_next_rotation", "mfa_active"),
+    *("access_key_1_active", "access_key_1_last_rotated", "access_key_1_last_used_date"),
+    *("access_key_1_last_used_region", "access_key_1_last_used_service"),
+    *("access_key_2_active", "access_key_2_last_rotated", "access_key_2_last_used_date"),
+    *("access_key_2_last_used_region", "access_key_2_last_used_service"),
+    *("cert_1_active", "cert_1_last_rotated", "cert_2_active", "cert_2_last_rotated"),
+)
+# What moving messages needs besides, on the queue that they are taken from.
+# Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
+TO_MOVE_MESSAGES = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+# A test or the demo makes something older: nobody waits for months.
+OLDER = "/keyward/older"
+STARTED_AT = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
 Parameters = dict[str, Any]
 Reply = tuple[int, dict[str, str], bytes]
 Action = Callable[[Parameters], Reply]
@@ -87,6 +115,12 @@ def main() -> None:
     add_membership()
     add_quotas()
     add_static_credentials()
+    add_use_of_keys()
+    add_credential_report()
+    add_authorization_details()
+    add_message_moves()
+    add_schedules()
+    add_ageing()
     add_pseudo_parameters()
     add_groups_to_cloudformation()
     if endpoint := os.environ.get("KEYWARD_IDENTITY_CENTER"):
@@ -196,6 +230,10 @@ def add_resource_paths() -> None:
             group = iam._groups.get(iam._p(parameters, "GroupName"))
             if group and iam._p(parameters, "Action") in {"AddUserToGroup", "RemoveUserFromGroup"}:
                 return str(group["Arn"])
+            if iam._p(parameters, "Action") == "GetAccessKeyLastUsed":
+                key = iam._access_keys.get(iam._p(parameters, "AccessKeyId")) or {}
+                user = iam._users.get(key.get("UserName"))
+                return str(user["Arn"]) if user else "*"
             kinds = (("RoleName", iam._roles), ("UserName", iam._users), ("GroupName", iam._groups))
             for parameter, entities in kinds:
                 if name := iam._p(parameters, parameter):
@@ -358,19 +396,301 @@ def add_quotas() -> None:
 
 def add_static_credentials() -> None:
     """Keep the long-lived credentials of three more kinds, which ministack lacks."""
-    for kind in (
-        StaticCredential("SSHPublicKey", "Upload", "SSHPublicKeyId", "APKA"),
-        StaticCredential("SigningCertificate", "Upload", "CertificateId", "CERT", "Certificate"),
-        StaticCredential(
-            "ServiceSpecificCredential", "Create", "ServiceSpecificCredentialId", "ACCA"
-        ),
-    ):
+    for kind in STATIC_CREDENTIALS.values():
         iam._IAM_HANDLERS |= {
             f"{kind.verb}{kind.name}": kind.create,
             f"List{kind.name}s": kind.list,
             f"Update{kind.name}": kind.update,
             f"Delete{kind.name}": kind.delete,
         }
+
+
+def add_use_of_keys() -> None:
+    """Know when each access key was used last, and for what: ministack says that none ever was."""
+    enforce = iam_evaluator.enforce
+
+    @functools.wraps(enforce)
+    def used(*asked: Any, **more: Any) -> Any:
+        key_id, _, service, region = asked[:4]
+        key = iam._access_keys.get(key_id)
+        if key and key["Status"] == "Active":
+            key["_Used"] = (iam._now(), region, service)
+        return enforce(*asked, **more)
+
+    def last_used(parameters: Parameters) -> Reply:
+        key = iam._access_keys.get(iam._p(parameters, "AccessKeyId"))
+        if not key:
+            error: Reply = iam._error(404, "NoSuchEntity", "The Access Key cannot be found.")
+            return error
+        date, region, service = key.get("_Used", ("", "N/A", "N/A"))
+        answer = (
+            f"<GetAccessKeyLastUsedResult><UserName>{key['UserName']}</UserName><AccessKeyLastUsed>"
+            + (f"<LastUsedDate>{date}</LastUsedDate>" if date else "")
+            + f"<Region>{region}</Region><ServiceName>{service}</ServiceName>"
+            "</AccessKeyLastUsed></GetAccessKeyLastUsedResult>"
+        )
+        reply: Reply = iam._xml(200, "GetAccessKeyLastUsedResponse", answer)
+        return reply
+
+    iam_evaluator.enforce = used
+    iam._IAM_HANDLERS["GetAccessKeyLastUsed"] = last_used
+
+
+def add_credential_report() -> None:
+    """Report credentials as AWS does: not at once, with the root user's keys, and what was used.
+
+    AWS makes a report while nobody waits, and keeps it for four hours. Here only the first one of
+    an account is not there yet when it is asked for: later ones are new at each GenerateCredential
+    Report, for nobody waits for hours.
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
+    """
+    get = iam._IAM_HANDLERS["GetCredentialReport"]
+
+    def generate(_: Parameters) -> Reply:
+        asked_before = "report" in iam._credential_reports
+        content = credential_report() if asked_before else ""
+        iam._credential_reports["report"] = {"content": content, "generated_time": iam._now()}
+        state = "COMPLETE" if asked_before else "STARTED"
+        reply: Reply = iam._xml(
+            200,
+            "GenerateCredentialReportResponse",
+            "<GenerateCredentialReportResult>"
+            f"<State>{state}</State></GenerateCredentialReportResult>",
+        )
+        return reply
+
+    def get_when_made(parameters: Parameters) -> Reply:
+        known = iam._credential_reports.get("report")
+        if known and not known["content"]:
+            error: Reply = iam._error(404, "ReportInProgress", "The report is being generated.")
+            return error
+        reply: Reply = get(parameters)
+        return reply
+
+    iam._IAM_HANDLERS["GenerateCredentialReport"] = generate
+    iam._IAM_HANDLERS["GetCredentialReport"] = get_when_made
+
+
+def credential_report() -> str:
+    """The report of this account as it is now: CSV, its times as AWS writes them."""
+    certificates = STATIC_CREDENTIALS["SigningCertificate"]
+    root = {"Arn": f"arn:aws:iam::{responses.get_account_id()}:root", "CreateDate": STARTED_AT}
+    # Ministack keeps a root user's keys under this name.
+    rows = [("<root_account>", root, "default"), *((n, u, n) for n, u in iam._users.items())]
+    text = io.StringIO()
+    report = csv.writer(text, lineterminator="\n")
+    report.writerow(REPORT_COLUMNS)
+    for name, user, holder in rows:
+        profile = iam._login_profiles.get(holder)
+        password = ["true", "no_information", moment(profile["CreateDate"])] if profile else None
+        if user is root:
+            password = ["not_supported", "no_information", "not_supported"]
+        keys = [key for key in iam._access_keys.values() if key["UserName"] == holder]
+        mfa = any(device.get("User") == holder for device in iam._mfa_devices.values())
+        held = [
+            ["true", moment(kept["UploadDate"])] if kept["Status"] == "Active" else ["false", "N/A"]
+            for kept in certificates.kept.values()
+            if kept["UserName"] == holder
+        ]
+        report.writerow(
+            [
+                *(name, user["Arn"], moment(user["CreateDate"])),
+                *(password or ["false", "N/A", "N/A"]),
+                "not_supported" if user is root else "N/A",
+                "true" if mfa else "false",
+                *itertools.chain(*([*map(of_key, keys), of_key(None), of_key(None)][:2])),
+                *itertools.chain(*([*held, ["false", "N/A"], ["false", "N/A"]][:2])),
+            ]
+        )
+    return text.getvalue().rstrip("\n")
+
+
+def of_key(key: Parameters | None) -> list[str]:
+    """The five columns of one access key; N/A where there is none, or none that is active."""
+    if key is None:
+        return ["false", *["N/A"] * 4]
+    date, region, service = key.get("_Used", ("", "N/A", "N/A"))
+    active = key["Status"] == "Active"
+    changed = moment(key["CreateDate"]) if active else "N/A"
+    used = [moment(date) if date else "N/A", region, service]
+    return ["true" if active else "false", changed, *used]
+
+
+def moment(time_of_ministack: str) -> str:
+    """A time as credential reports have it."""
+    return f"{time_of_ministack.removesuffix('Z')}+00:00"
+
+
+def add_authorization_details() -> None:
+    """Tell users' permissions boundaries, and come in pages: ministack does neither."""
+    known = iam._IAM_HANDLERS["GetAccountAuthorizationDetails"]
+    ET.register_namespace("", IAM_NAMESPACE)
+
+    def details(parameters: Parameters) -> Reply:
+        status, headers, body = known(parameters)
+        answer = ET.fromstring(body)  # noqa: S314  our own process made it
+        result = answer[0]
+        for user in result.iterfind(f"{IN}UserDetailList/{IN}member"):
+            boundary = iam._users[user.findtext(f"{IN}UserName")].get("PermissionsBoundary")
+            if boundary:
+                told = ET.SubElement(user, f"{IN}PermissionsBoundary")
+                kind = ET.SubElement(told, f"{IN}PermissionsBoundaryType")
+                kind.text = "Policy"
+                ET.SubElement(told, f"{IN}PermissionsBoundaryArn").text = boundary
+        found = [
+            (part, member)
+            for name in AUTHORIZATION_DETAILS
+            for part in result.iterfind(f"{IN}{name}")
+            for member in list(part)
+        ]
+        begin = int(iam._p(parameters, "Marker") or 0)
+        end = begin + int(iam._p(parameters, "MaxItems") or DETAILS_IN_A_PAGE)
+        for part, member in found[:begin] + found[end:]:
+            part.remove(member)
+        if end < len(found):
+            truncated = result.find(f"{IN}IsTruncated")
+            if truncated is not None:
+                truncated.text = "true"
+            ET.SubElement(result, f"{IN}Marker").text = str(end)
+        return status, headers, ET.tostring(answer)
+
+    iam._IAM_HANDLERS["GetAccountAuthorizationDetails"] = details
+
+
+def add_message_moves() -> None:
+    """Move messages from a dead-letter queue back to where they came from, all at once."""
+    tasks: list[Parameters] = []
+
+    def start(data: Parameters, _: str) -> Parameters:
+        source = data.get("SourceArn", "")
+        moved = move_messages(source, data.get("DestinationArn"))
+        task = {
+            "TaskHandle": base64.b64encode(f"{len(tasks)} {source}".encode()).decode(),
+            "Status": "COMPLETED",
+            "SourceArn": source,
+            "ApproximateNumberOfMessagesMoved": moved,
+            "ApproximateNumberOfMessagesToMove": moved,
+            "StartedTimestamp": int(time.time() * 1000),
+        }
+        tasks.insert(0, task)
+        return {"TaskHandle": task["TaskHandle"]}
+
+    def listed(data: Parameters, _: str) -> Parameters:
+        of_queue = [task for task in tasks if task["SourceArn"] == data.get("SourceArn")]
+        shown = of_queue[: data.get("MaxResults", 1)]
+        # A task that is over has no handle.
+        over = [{k: v for k, v in task.items() if k != "TaskHandle"} for task in shown]
+        return {"Results": over}
+
+    sqs._HANDLERS |= {"StartMessageMoveTask": start, "ListMessageMoveTasks": listed}
+    allow_message_moves()
+
+
+def move_messages(source: str, destination: str | None) -> int:
+    """Put the visible messages of a queue where they came from, and return how many those were."""
+    queue = sqs._queue_by_arn(source)
+    if queue is None:
+        code = "ResourceNotFoundException"
+        raise sqs._Err(code, f"There is no queue {source}.", 404)
+    left = []
+    for message in queue["messages"]:
+        about = dict(message["sys"])
+        came_from = about.pop("DeadLetterQueueSourceArn", "")
+        back = sqs._queue_by_arn(destination or came_from)
+        if back is None or message["visible_at"] > time.time():
+            left.append(message)
+        else:
+            anew = {"receipt_handle": None, "receive_count": 0, "sys": about}
+            back["messages"].append(message | anew)
+    moved = len(queue["messages"]) - len(left)
+    queue["messages"] = left
+    sqs.esm_wake.set()
+    return moved
+
+
+def allow_message_moves() -> None:
+    """Let only those move messages who may receive and delete them there, and send them here."""
+    resource, enforce = iam_actions.extract_resource_arn, iam_evaluator.enforce
+
+    @functools.wraps(resource)
+    def resources(*request: Any, **more: Any) -> str:
+        if request[0] == "sqs" and b'"SourceArn"' in (request[4] or b""):
+            asked = json.loads(request[4])
+            source = asked.get("SourceArn", "")
+            return " ".join([source, *move_destinations(source, asked.get("DestinationArn"))])
+        return str(resource(*request, **more))
+
+    @functools.wraps(enforce)
+    def enforce_all(*asked: Any, resource_arn: str = "*", **more: Any) -> Any:
+        key, action, service, region = asked
+        if service != "sqs" or not action.endswith(("MessageMoveTask", "MessageMoveTasks")):
+            return enforce(*asked, resource_arn=resource_arn, **more)
+        source, *destinations = resource_arn.split()
+        needed = [(action, source)]
+        if action == "sqs:StartMessageMoveTask":
+            needed += [(name, source) for name in TO_MOVE_MESSAGES]
+            needed += [("sqs:SendMessage", destination) for destination in destinations]
+        denials = (
+            enforce(key, name, service, region, resource_arn=arn, **more) for name, arn in needed
+        )
+        return next(filter(None, denials), None)
+
+    iam_actions.extract_resource_arn = resources
+    iam_evaluator.enforce = enforce_all
+
+
+def move_destinations(source: str, destination: str | None) -> Iterator[str]:
+    """The queues that messages of a dead-letter queue go to when they are moved."""
+    if destination:
+        yield destination
+        return
+    for queue in sqs._queues.values():
+        policy = json.loads(queue["attributes"].get("RedrivePolicy") or "{}")
+        if policy.get("deadLetterTargetArn") == source:
+            yield queue["attributes"]["QueueArn"]
+
+
+def add_schedules() -> None:
+    """Let a schedule put an event on a bus as it says: ministack puts one of its own there.
+
+    And let it be punctual, to the second.
+    Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+    """
+    known = eventbridge._invoke_target
+
+    def invoke(target: Parameters, event: Parameters, rule: Parameters, *more: Any) -> None:
+        if "ScheduleExpression" not in rule or "GroupName" not in rule:
+            known(target, event, rule, *more)
+            return
+        sent = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        given = target.get("Input", "{}").replace("<aws.scheduler.scheduled-time>", sent)
+        if named := target.get("EventBridgeParameters"):
+            entry = {"EventBusName": target["Arn"], "Detail": given, **named}
+            eventbridge._put_events({"Entries": [entry]})
+        else:
+            known(target | {"Input": given}, event, rule, *more)
+
+    eventbridge._invoke_target = invoke
+    scheduler._SCHEDULE_TICK_INTERVAL = 1
+
+
+def add_ageing() -> None:
+    """Let a test make an access key older by days, at an address that AWS doesn't have."""
+    known = app._handle_admin_config_request
+
+    async def handle(path: str, method: str, body: bytes) -> Reply | None:
+        if path != OLDER:
+            reply: Reply | None = await known(path, method, body)
+            return reply
+        asked = json.loads(body)
+        key = iam._access_keys.get_scoped(asked["account"], None, asked["access_key_id"])
+        made = time.gmtime(time.time() - asked["days"] * 24 * 3600)
+        key["CreateDate"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", made)
+        key.pop("_Used", None)
+        return 200, {"Content-Type": "application/json"}, b"{}"
+
+    app._handle_admin_config_request = handle
 
 
 def add_pseudo_parameters() -> None:
@@ -537,13 +857,28 @@ class StaticCredential:
         return self._answer(action, answer)
 
     def list(self, parameters: Parameters) -> Reply:
-        """Answer with what a user holds, without secrets."""
-        user = iam._users.get(iam._p(parameters, "UserName"))
-        if not user:
+        """Answer with what a user holds, or with AllUsers what all hold, without secrets.
+
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServiceSpecificCredentials.html
+        """
+        name = iam._p(parameters, "UserName")
+        of_all = iam._p(parameters, "AllUsers") == "true" and self.verb == "Create"
+        if of_all and name:
+            error: Reply = iam._error(400, "ValidationError", "AllUsers and UserName exclude.")
+            return error
+        user = iam._users.get(name)
+        if not user and not of_all:
             return self._missing()
-        held = [c for c in self.kept.values() if c["_UserId"] == user["UserId"]]
-        members = "".join(f"<member>{self._xml(credential)}</member>" for credential in held)
-        answer = f"<{self.element}s>{members}</{self.element}s><IsTruncated>false</IsTruncated>"
+        held = [c for c in self.kept.values() if of_all or c["_UserId"] == user["UserId"]]
+        begin = int(iam._p(parameters, "Marker") or 0)
+        end = begin + int(iam._p(parameters, "MaxItems") or DETAILS_IN_A_PAGE)
+        members = "".join(f"<member>{self._xml(shown)}</member>" for shown in held[begin:end])
+        more = end < len(held)
+        answer = f"<{self.element}s>{members}</{self.element}s>" + (
+            f"<IsTruncated>true</IsTruncated><Marker>{end}</Marker>"
+            if more
+            else "<IsTruncated>false</IsTruncated>"
+        )
         return self._answer(f"List{self.name}s", answer)
 
     def update(self, parameters: Parameters) -> Reply:
@@ -574,6 +909,17 @@ class StaticCredential:
         reply: Reply = iam._error(404, "NoSuchEntity", f"The {self.name} or its user is not found.")
         return reply
 
+
+STATIC_CREDENTIALS = {
+    kind.name: kind
+    for kind in (
+        StaticCredential("SSHPublicKey", "Upload", "SSHPublicKeyId", "APKA"),
+        StaticCredential("SigningCertificate", "Upload", "CertificateId", "CERT", "Certificate"),
+        StaticCredential(
+            "ServiceSpecificCredential", "Create", "ServiceSpecificCredentialId", "ACCA"
+        ),
+    )
+}
 
 if __name__ == "__main__":
     main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_identitystore import IdentityStoreClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_organizations import OrganizationsClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
@@ -105,6 +106,16 @@ class Caller:
     def organizations(self) -> OrganizationsClient:
         """Organizations."""
         return self._session.client("organizations", endpoint_url=self.endpoint, config=CONFIG)
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """S3."""
+        return self._session.client("s3", endpoint_url=self.endpoint, config=CONFIG)
+
+    @cached_property
+    def scheduler(self) -> Any:  # noqa: ANN401  there are no stubs of it here
+        """EventBridge Scheduler."""
+        return self._session.client("scheduler", endpoint_url=self.endpoint, config=CONFIG)
 
     @cached_property
     def sns(self) -> SNSClient:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from local import cloudtrail
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
     from botocore.client import BaseClient
     from mypy_boto3_events import EventBridgeClient
-    from mypy_boto3_events.type_defs import RuleTypeDef, TargetOutputTypeDef
+    from mypy_boto3_events.type_defs import (
+        PutEventsRequestEntryTypeDef,
+        RuleTypeDef,
+        TargetOutputTypeDef,
+    )
 
     from local.caller import Caller
     from local.cloudtrail import Json, Record
@@ -59,6 +64,43 @@ class Driver:
         event = cloudtrail.parameter_store_change(account, owner.region, name, operation)
         self.deliver(event)
         return event
+
+    def schedules(self, owner: Caller, prefix: str) -> list[str]:
+        """Return the names of an account's schedules that begin so."""
+        found = owner.scheduler.list_schedules(NamePrefix=prefix)["Schedules"]
+        return sorted(schedule["Name"] for schedule in found)
+
+    def fire(self, owner: Caller, name: str) -> None:
+        """Do at once what a schedule does when its time comes.
+
+        An event goes to its bus by PutEvents, and the emulator itself carries it from there.
+        Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
+
+        Raises:
+            botocore.exceptions.ClientError: there is no such schedule.
+            ValueError: its target is of a kind that nothing here can carry to.
+
+        """
+        target = owner.scheduler.get_schedule(Name=name)["Target"]
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        given = target["Input"].replace("<aws.scheduler.scheduled-time>", now)
+        match target:
+            case {"EventBridgeParameters": {"Source": source, "DetailType": kind}, "Arn": bus}:
+                entry: PutEventsRequestEntryTypeDef = {
+                    "EventBusName": bus,
+                    "Source": source,
+                    "DetailType": kind,
+                    "Detail": given,
+                }
+            case {"Arn": arn} if arn.endswith(":aws-sdk:eventbridge:putEvents"):
+                (entry,) = json.loads(given)["Entries"]
+            case {"Arn": arn}:
+                self._to_target({"Id": name, "Arn": arn, "Input": given}, {})
+                return
+        failed = owner.events.put_events(Entries=[entry])["FailedEntryCount"]
+        if failed:
+            refused = f"the bus took no event of schedule {name}"
+            raise ValueError(refused)
 
     def deliver(self, event: Record) -> list[Delivery]:
         """Carry an event from its account's default bus to the queues and functions that want it.

@@ -74,6 +74,20 @@ class Emulator:
             endpoint=self.endpoint, region=region, access_key_id=account, secret_access_key="test"
         )
 
+    def make_older(self, account: str, access_key_id: str, *, days: float) -> None:
+        """Let an access key have been made so many days ago, and never used since.
+
+        Raises:
+            urllib.error.HTTPError: the account has no such key.
+
+        """
+        about = {"account": account, "access_key_id": access_key_id, "days": days}
+        asked = urllib.request.Request(  # noqa: S310  our own process, on this machine
+            f"{self.endpoint}/keyward/older", data=json.dumps(about).encode(), method="POST"
+        )
+        with urllib.request.urlopen(asked, timeout=10):  # noqa: S310  the same
+            return
+
 
 @contextlib.contextmanager
 def running_emulator(account: str = MANAGEMENT_ACCOUNT) -> Iterator[Emulator]:
