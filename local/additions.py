@@ -653,15 +653,18 @@ def move_destinations(source: str, destination: str | None) -> Iterator[str]:
 def add_schedules() -> None:
     """Let a schedule put an event on a bus as it says: ministack puts one of its own there.
 
-    And let it be punctual, to the second.
+    And let it be punctual, to the second, but not go by the clock (cron): what is shown here must
+    not depend on when it is.
     Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
     """
     known = eventbridge._invoke_target
 
     def invoke(target: Parameters, event: Parameters, rule: Parameters, *more: Any) -> None:
-        if "ScheduleExpression" not in rule or "GroupName" not in rule:
+        if "GroupName" not in rule:  # a rule of EventBridge
             known(target, event, rule, *more)
+            return
+        if rule["ScheduleExpression"].startswith("cron"):
             return
         sent = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         given = target.get("Input", "{}").replace("<aws.scheduler.scheduled-time>", sent)

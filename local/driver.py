@@ -66,11 +66,11 @@ class Driver:
         return event
 
     def schedules(self, owner: Caller, prefix: str) -> list[str]:
-        """Return the names of an account's schedules that begin so."""
+        """Return the schedules of an account whose names begin so, as group/name."""
         found = owner.scheduler.list_schedules(NamePrefix=prefix)["Schedules"]
-        return sorted(schedule["Name"] for schedule in found)
+        return sorted(f"{schedule['GroupName']}/{schedule['Name']}" for schedule in found)
 
-    def fire(self, owner: Caller, name: str) -> None:
+    def fire(self, owner: Caller, schedule: str) -> None:
         """Do at once what a schedule does when its time comes.
 
         An event goes to its bus by PutEvents, and the emulator itself carries it from there.
@@ -81,7 +81,8 @@ class Driver:
             ValueError: its target is of a kind that nothing here can carry to.
 
         """
-        target = owner.scheduler.get_schedule(Name=name)["Target"]
+        group, _, name = schedule.rpartition("/")
+        target = owner.scheduler.get_schedule(Name=name, GroupName=group)["Target"]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         given = target["Input"].replace("<aws.scheduler.scheduled-time>", now)
         match target:

@@ -335,14 +335,14 @@ def test_schedule_puts_its_event_on_the_bus_and_rules_carry_it_to_another(way: W
 
 def test_driver_does_at_once_what_a_schedule_does_later(plain: Organization, way: Way) -> None:
     way.plan("rate(10 minutes)")
-    assert way.name in plain.driver.schedules(plain.hub, "canary-")
-    plain.driver.fire(plain.hub, way.name)
+    assert f"default/{way.name}" in plain.driver.schedules(plain.hub, "canary-")
+    plain.driver.fire(plain.hub, f"default/{way.name}")
     check_canary(way.arrived(), way.name)
 
 
 def test_canary_of_a_switched_off_rule_goes_nowhere(plain: Organization, way: Way) -> None:
     way.plan("rate(10 minutes)")
     plain.hub.events.disable_rule(Name=way.name)
-    plain.driver.fire(plain.hub, way.name)
+    plain.driver.fire(plain.hub, f"default/{way.name}")
     with pytest.raises(TimeoutError):
         way.arrived(seconds=1)
