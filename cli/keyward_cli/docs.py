@@ -87,8 +87,9 @@ What is valid is in force within a minute. What isn't:
 - A rule begins to enforce when its `mode` and the `ceiling` both are `enforce`. What came to be
   before that moment is reported, never acted on. A pause doesn't move that moment; leaving
   `enforce` and coming back does.
-- `existing: "enforce"` is refused by this version: a plan of whom it hits would have to be shown
-  and confirmed first, and this version cannot make one.
+- `existing: "enforce"` is refused until a plan of whom it hits was confirmed, at most
+  `sweeps.plan_days` ago: `keyward sweep --plan --rule ID` shows one, and how to confirm it. Once
+  accepted it stays; more than the severity of such a rule changes only with a new plan.
 - An exemption ends by itself. To end one early, delete it or write an `until` that has passed. A
   new one that has ended already is refused, since it would never have held. Its id is made of
   lower-case letters, digits and single hyphens, at most 64 characters.

@@ -85,6 +85,7 @@ def problems(
         rules=every(),
         now=LONG_AGO,
         policy_exists=policy_exists,
+        plan_of=None,
     ).refused
     lines = [
         refusal.text.replace(refusal.parameter, str(file_of(folder, refusal.parameter)), 1)
@@ -120,6 +121,18 @@ def ended(parameters: Mapping[str, Parameter], now: datetime) -> dict[str, datet
     return ends
 
 
+def unconfirmed(parameters: Mapping[str, Parameter]) -> tuple[str, ...]:
+    """The rules that the hub takes only where a plan of them was confirmed: it alone can tell."""
+    names = [name for name in parameters if name.startswith(RULES)]
+    return compiled(
+        {name: parameters[name] for name in names},
+        previous=None,
+        rules=every(),
+        now=LONG_AGO,
+        plan_of=None,
+    ).unconfirmed
+
+
 def settings_of(folder: Path | None) -> InForce:
     """The folder's settings as rules use them; the defaults without a folder.
 
@@ -130,7 +143,7 @@ def settings_of(folder: Path | None) -> InForce:
     if folder is not None and (found := problems(folder, parameters)):
         more = f" (and {len(found) - 1} more: keyward settings validate)" if found[1:] else ""
         raise SettingsError(found[0] + more)
-    compilation = compiled(parameters, previous=None, rules=rules, now=LONG_AGO)
+    compilation = compiled(parameters, previous=None, rules=rules, now=LONG_AGO, plan_of=None)
     return in_force(compilation.accepted, rules)
 
 

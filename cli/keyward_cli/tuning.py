@@ -22,6 +22,7 @@ from keyward_cli.folder import (
     lines,
     problems,
     read_folder,
+    unconfirmed,
 )
 from keyward_cli.importing import EXISTING, imported, write
 from keyward_cli.paging import answers
@@ -69,7 +70,7 @@ def validate(
     """
     parameters = read_folder(folder)
     found = problems(folder, parameters, policy_exists=_judging(newer=newer))
-    notes = _ended_notes(folder, parameters)
+    notes = [*_ended_notes(folder, parameters), *_plan_notes(folder, parameters)]
     if as_json:
         show_json({"files": len(parameters), "problems": found, "notes": notes})
     else:
@@ -95,6 +96,7 @@ def diff(
     else:
         for change in found:
             _show_difference(change)
+            _show_plan_needed(change)
         if not found:
             say(f"{folder} and {PREFIX} are in step")
     if found:
@@ -265,6 +267,21 @@ def _ended_notes(folder: Path, parameters: Mapping[str, Parameter]) -> list[str]
     ]
 
 
+def _plan_notes(folder: Path, parameters: Mapping[str, Parameter]) -> list[str]:
+    """What only the hub can tell: whether somebody confirmed whom a rule hits."""
+    return [
+        f'{file_of(folder, RULES + rule)}: existing: "enforce" {_needs_plan(rule)}'
+        for rule in unconfirmed(parameters)
+    ]
+
+
+def _needs_plan(rule: str) -> str:
+    return (
+        "is taken only where it was before, or where a plan of whom it hits was confirmed lately, "
+        f"which only the hub can tell: keyward sweep --plan --rule {rule}"
+    )
+
+
 def _show_difference(change: Change) -> None:
     """What a push would write, as a diff from the store to the folder."""
     styles = {"+": "green", "-": "red", "@": "cyan"}
@@ -286,11 +303,18 @@ def _show_weight(change: Change, most_bytes: int) -> None:
         say("  It becomes exclusive: other groups' access in these accounts is stale.", "yellow")
     if change.name.startswith(RULES) and _mode(change.folder) == "enforce" != _mode(change.store):
         say("  This rule begins to enforce: it will act on what comes from then on.", "yellow")
+    _show_plan_needed(change)
     parameters = spread(change.name, change.folder, most_bytes=most_bytes)
     if len(parameters) > 1:
         say(f"  A long inline policy: {len(parameters)} parameters.")
     if any(len(text.encode()) > STANDARD_BYTES for text in parameters.values()):
         say(f"  Over {STANDARD_BYTES} bytes: an advanced parameter, which costs money.", "yellow")
+
+
+def _show_plan_needed(change: Change) -> None:
+    ours = Parameter(name=change.name, version=0, value=change.folder or "{}")
+    for rule in unconfirmed({change.name: ours}):
+        say(f'  Its existing: "enforce" {_needs_plan(rule)}', "yellow")
 
 
 def _is_exclusive(change: Change) -> bool:

@@ -60,7 +60,7 @@ def test_the_sample_folder_is_valid(cli: Cli) -> None:
         ("settings.json", {"ceiling": "x"}, "'off', 'report' or 'enforce'"),
         ("rules/iam-user-created.json", {"mood": "off"}, "field mood"),
         ("rules/iam-usr-created.json", {}, "did you mean iam-user-created?"),
-        ("rules/iam-user-created.json", {"existing": "enforce"}, "plan"),
+        ("rules/iam-user-created.json", {"existing": "enforced"}, "'report' or 'enforce'"),
         ("exemptions/build-server.json", {"until": None}, "field until"),
         ("exemptions/Build.json", {}, "lower-case"),
         ("other.json", {}, "nothing reads it"),
@@ -83,6 +83,23 @@ def test_an_exemption_that_has_ended_is_noted_and_is_no_problem(cli: Cli, folder
     found = cli.json("settings", "validate", folder)
     assert found["problems"] == []
     assert "has ended" in found["notes"][0]
+
+
+def test_what_only_the_hub_can_tell_is_noted_and_is_no_problem(
+    cli: Cli, folder: Path, store: Any
+) -> None:
+    change(folder, "rules/iam-user-created.json", mode="enforce", existing="enforce")
+    plan = "keyward sweep --plan --rule iam-user-created"
+    found = cli.json("settings", "validate", folder)
+    assert found["problems"] == []
+    (note,) = found["notes"]
+    assert note.startswith(str(folder / "rules" / "iam-user-created.json"))
+    assert plan in note
+    assert plan in cli("settings", "diff", folder).stdout
+    pushed = cli("settings", "push", folder, "--yes")
+    assert (pushed.exit_code, plan in pushed.stdout) == (0, True)
+    assert json.loads(stored(store)["/keyward/rules/iam-user-created"])["existing"] == "enforce"
+    assert plan not in cli("settings", "diff", folder).stdout
 
 
 def test_a_folder_that_is_none_is_one_line(cli: Cli, tmp_path: Path) -> None:

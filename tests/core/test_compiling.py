@@ -18,6 +18,7 @@ from keyward.livedeny import MARK
 from keyward.rule import in_force
 from keyward.rules import every
 from keyward.settings import Accepted, GlobalSettings, Mode
+from keyward.sweep import ConfirmedPlan
 from tests.builders import MEMBER, NOW, USER_ID
 
 RULES = every()
@@ -186,6 +187,93 @@ def test_existing_enforce_is_refused_until_there_is_a_plan() -> None:
     after = compile_({RULE: {"mode": "enforce", "existing": "enforce"}}, previous=before)
     assert "plan" in only(after.refused).text
     assert after.accepted == before
+
+
+def a_plan(*, rule: str = "iam-user-created", at: datetime = NOW) -> ConfirmedPlan:
+    return ConfirmedPlan(rule=rule, digest="d", count=3, by="ana", at=at)
+
+
+def with_plan(
+    values: Mapping[str, object],
+    plan: ConfirmedPlan | None,
+    *,
+    previous: Accepted | None = None,
+    now: datetime = NOW,
+) -> Compilation:
+    plans = {plan.rule: plan} if plan else {}
+    return compiled(tree(values), previous=previous, rules=RULES, now=now, plan_of=plans.get)
+
+
+EXISTING = {"mode": "enforce", "existing": "enforce"}
+DAYS = timedelta(days=GlobalSettings().sweeps.plan_days)
+
+
+def test_a_refusal_for_want_of_a_plan_says_how_to_make_one() -> None:
+    refused = only(with_plan({RULE: EXISTING}, None).refused)
+    assert "keyward sweep --plan --rule iam-user-created" in refused.text
+    assert "field existing" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("age", "refused"), [(timedelta(0), 0), (DAYS, 0), (DAYS + timedelta(seconds=1), 1)]
+)
+def test_a_plan_counts_for_some_days(age: timedelta, refused: int) -> None:
+    found = with_plan({RULE: EXISTING}, a_plan(at=NOW - age))
+    assert len(found.refused) == refused
+    assert found.accepted.rules == ({} if refused else {"iam-user-created": EXISTING})
+    assert all(f"{NOW - age:%Y-%m-%d}" in it.text for it in found.refused)
+
+
+def test_how_long_a_plan_counts_is_a_setting_that_holds_at_once() -> None:
+    values = {RULE: EXISTING, SETTINGS: {"sweeps": {"plan_days": 1}}}
+    assert "within 1 days" in only(with_plan(values, a_plan(at=NOW - DAYS)).refused).text
+    values[SETTINGS] = {"sweeps": {"plan_days": 30}}
+    assert not with_plan(values, a_plan(at=NOW - timedelta(days=30))).refused
+
+
+def test_the_plan_of_another_rule_is_none() -> None:
+    other = "/keyward/rules/iam-access-key-created"
+    found = with_plan({RULE: EXISTING, other: EXISTING}, a_plan())
+    assert only(found.refused).parameter == other
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"),
+    [
+        (EXISTING, False),
+        (EXISTING | {"severity": "low"}, False),
+        (EXISTING | {"mode": "report", "hours": 1}, False),
+        (EXISTING | {"mode": "off"}, False),
+        ({"mode": "enforce", "hours": 1}, False),
+        (EXISTING | {"hours": 1}, True),
+    ],
+)
+def test_what_enforces_already_needs_a_new_plan_only_to_do_more(
+    value: dict[str, object], *, refused: bool
+) -> None:
+    rule = "idc-session-too-long"
+    name, plan = f"/keyward/rules/{rule}", a_plan(rule=rule)
+    before = with_plan({name: EXISTING}, plan).accepted
+    found = with_plan({name: value}, plan, previous=before, now=NOW + 100 * DAYS)
+    assert [it.parameter for it in found.refused] == ([name] if refused else [])
+    assert all("keyward sweep --plan" in it.text for it in found.refused)
+    assert found.accepted.rules == {rule: EXISTING if refused else value}
+
+
+def test_what_only_reported_meanwhile_needs_a_plan_to_enforce_again() -> None:
+    before = with_plan({RULE: EXISTING}, a_plan()).accepted
+    lowered = with_plan({RULE: EXISTING | {"mode": "report"}}, None, previous=before).accepted
+    again = with_plan({RULE: EXISTING}, None, previous=lowered)
+    assert only(again.refused).parameter == RULE
+    assert again.accepted.rules["iam-user-created"]["mode"] == "report"
+    assert not with_plan({RULE: EXISTING}, a_plan(), previous=lowered).refused
+
+
+def test_where_only_the_hub_can_tell_it_passes_and_is_named() -> None:
+    found = compiled(tree({RULE: EXISTING}), previous=None, rules=RULES, now=NOW, plan_of=None)
+    assert (found.refused, found.unconfirmed) == ((), ("iam-user-created",))
+    assert found.accepted.rules == {"iam-user-created": EXISTING}
+    assert with_plan({RULE: EXISTING}, a_plan()).unconfirmed == ()
 
 
 def test_a_rule_begins_to_enforce_when_its_mode_does() -> None:

@@ -9,7 +9,8 @@ enforced:
 - a permission set is one thing, however many parameters it spans: it is accepted as a whole;
 - baselines that contradict each other, or a rule that enforces, are refused: of two baselines the
   one that is in force already stays;
-- `existing: "enforce"` is refused until a plan of whom it hits has been shown and confirmed;
+- `existing: "enforce"` is refused until a plan of whom it hits has been shown and confirmed; once
+  accepted it stays, until more than the severity of a rule that acts changes;
 - an exemption ends by itself. Writing an end in the past ends an exemption that was in force;
   a new exemption that has ended already is refused, since it would never have held.
 """
@@ -30,7 +31,16 @@ from keyward.exemptions import Exemption
 from keyward.livedeny import MARK
 from keyward.model import PolicyDocument
 from keyward.rule import AnyRule
-from keyward.settings import PREFIX, Accepted, GlobalSettings, Mode, read_json, validated
+from keyward.settings import (
+    PREFIX,
+    Accepted,
+    GlobalSettings,
+    Mode,
+    RuleSettings,
+    read_json,
+    validated,
+)
+from keyward.sweep import ConfirmedPlan
 
 SETTINGS = f"{PREFIX}/settings"
 RULES = f"{PREFIX}/rules/"
@@ -61,10 +71,10 @@ Source: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/Administ
 
 _EVERYTHING = '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
 
-NO_PLAN_YET = (
-    'field existing: "enforce" is refused until a plan of whom it hits has been shown and '
-    "confirmed, and this version cannot make such a plan yet; expected 'report'"
-)
+
+def no_plan(_rule: str) -> ConfirmedPlan | None:
+    """That nobody confirmed a plan."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +105,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compilation:
-    """What is in force from now on. Where `changed` is false, nothing needs to be written."""
+    """What is in force from now on. Where `changed` is false, nothing needs to be written.
+
+    `unconfirmed` are the rules that need a confirmed plan, of which nobody could tell here.
+    """
 
     accepted: Accepted
     refused: tuple[Refusal, ...]
     changed: bool
+    unconfirmed: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,6 +126,7 @@ class _Tree:
     permission_sets: dict[str, dict[str, object]] = field(default_factory=dict)
     baselines: dict[str, dict[str, object]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
+    unconfirmed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,29 +156,32 @@ def of_aws(arn: str) -> bool:
     return _path(arn) in _known_policies()
 
 
-def compiled(
+def compiled(  # noqa: PLR0913 - all of it by name
     parameters: Mapping[str, Parameter],
     *,
     previous: Accepted | None,
     rules: Iterable[AnyRule],
     now: datetime,
     policy_exists: Callable[[str], bool] = of_aws,
+    plan_of: Callable[[str], ConfirmedPlan | None] | None = no_plan,
 ) -> Compilation:
     """The settings in force from `now` on, and what of `parameters` (by name) was refused.
 
     `previous` is what was in force, None where nothing ever was. `paused_until` is carried over.
     `policy_exists` says whether AWS has a managed policy of this ARN; it is asked only about those
-    that weren't accepted already. Raises nothing: what is invalid is refused.
+    that weren't accepted already. `plan_of` is the plan of a rule that somebody confirmed; None:
+    only the hub can tell, and what needs one passes. Raises nothing: what is invalid is refused.
     """
     before = previous or Accepted()
     known = {rule.id: rule for rule in rules}
     tree = _Tree()
     refused = []
-    for name, parameter in sorted(parameters.items()):
+    # The settings of all rules first: they say how long a confirmed plan counts.
+    for name, parameter in sorted(parameters.items(), key=lambda it: (it[0] != SETTINGS, it[0])):
         if name.startswith((PERMISSION_SETS, BASELINES)):
             continue
         try:
-            _accept(parameter, tree, known=known, before=before, now=now)
+            _accept(parameter, tree, known=known, before=before, plan_of=plan_of, now=now)
         except SettingsError as error:
             refused.append(Refusal(parameter=name, version=parameter.version, text=str(error)))
             _keep(name, tree, before=before)
@@ -208,10 +226,15 @@ def compiled(
             "parameters": tree.seen,
         }
     )
-    if previous == accepted:
-        return Compilation(accepted=previous, refused=tuple(refused), changed=False)
-    accepted = accepted.model_copy(update={"version": before.version + 1, "compiled_at": now})
-    return Compilation(accepted=accepted, refused=tuple(refused), changed=True)
+    changed = previous != accepted
+    if changed:
+        accepted = accepted.model_copy(update={"version": before.version + 1, "compiled_at": now})
+    return Compilation(
+        accepted=accepted,
+        refused=tuple(refused),
+        changed=changed,
+        unconfirmed=tuple(tree.unconfirmed),
+    )
 
 
 def exemption_id(name: str) -> str | None:
@@ -269,12 +292,13 @@ def part_of(name: str) -> tuple[str, int] | None:
     return (of, int(number)) if is_part and NAME.fullmatch(of) else None
 
 
-def _accept(
+def _accept(  # noqa: PLR0913 - all of it by name
     parameter: Parameter,
     tree: _Tree,
     *,
     known: Mapping[str, AnyRule],
     before: Accepted,
+    plan_of: Callable[[str], ConfirmedPlan | None] | None,
     now: datetime,
 ) -> None:
     """Puts a valid parameter into the tree. Raises SettingsError for any other."""
@@ -287,8 +311,12 @@ def _accept(
         if rule is None:
             raise _refusal(title, _no_rule(name.removeprefix(RULES), known))
         value = read_json(title, parameter.value)
-        if validated(title, rule.settings, value).existing == "enforce":
-            raise _refusal(title, NO_PLAN_YET)
+        settings = validated(title, rule.settings, value)
+        if _needs_plan(settings, value, before.rules.get(rule.id, {})):
+            if plan_of is None:
+                tree.unconfirmed.append(rule.id)
+            elif (why := _not_confirmed(rule.id, plan_of(rule.id), tree, now)) is not None:
+                raise _refusal(title, why)
         tree.rules[rule.id] = value
     elif name.startswith(EXEMPTIONS):
         found = exemption_id(name)
@@ -308,6 +336,37 @@ def _accept(
             f"{PERMISSION_SETS}<name> or {BASELINES}<name>",
         )
     tree.seen[name] = parameter.version
+
+
+def _needs_plan(
+    settings: RuleSettings, value: Mapping[str, object], former: Mapping[str, object]
+) -> bool:
+    """Whether somebody must have confirmed whom the rule hits before its value is accepted.
+
+    What was accepted stays so, however old its plan is, while the rule is the same but for its
+    severity; and a rule that is to do less than enforce hits nobody.
+    """
+    if settings.existing != "enforce":
+        return False
+    if former.get("existing") != "enforce":
+        return True
+    now, then = dict(value), dict(former)
+    for one in (now, then):
+        one.pop("severity", None)
+    return settings.mode is Mode.ENFORCE and now != then
+
+
+def _not_confirmed(rule: str, plan: ConfirmedPlan | None, tree: _Tree, now: datetime) -> str | None:
+    """Why a rule may not enforce what exists; None where a plan of it was confirmed lately."""
+    days = tree.settings.sweeps.plan_days
+    if plan is not None and now - plan.at <= timedelta(days=days):
+        return None
+    late = f", and the last one is of {plan.at:%Y-%m-%d}" if plan is not None else ""
+    return (
+        f'field existing: "enforce" is refused until a plan of whom it hits was confirmed, '
+        f"within {days} days{late}; expected 'report', or first "
+        f"keyward sweep --plan --rule {rule}, which says how to confirm it"
+    )
 
 
 def _exemption(

@@ -13,6 +13,8 @@ Items (pk / sk):
     rollouts / <id>                       a Rollout: baselines brought to many accounts
     bucket#identity-center / bucket       until when calls to Identity Center are leased
     sweeps / <id>                         a Sweep: how far it is
+    newest-sweep / newest-sweep           the newest sweep, as it began: at most one is under way
+    asked#<sweep> / <version>             some of the accounts that it asked to be looked at
     sweep#<id> / <account>                what it saw there (Swept), for some weeks
     swept / <account>                     the same of the last sweep that was there
     looked#<account> / looked             what it knew of each user, to see what changes (Looked)
@@ -31,7 +33,7 @@ subject's containment are one transaction.
 import contextlib
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import batched
@@ -49,7 +51,16 @@ from keyward.model import Contained
 from keyward.planner import Busy, Plan
 from keyward.rollout import Rollout
 from keyward.settings import Accepted
-from keyward.sweep import CanaryMark, ConfirmedPlan, Heard, Looked, ScimToken, Sweep, Swept
+from keyward.sweep import (
+    CanaryMark,
+    ConfirmedPlan,
+    Heard,
+    Looked,
+    ScimToken,
+    Sweep,
+    SweepState,
+    Swept,
+)
 
 ATTEMPTS = 5
 """So often a write is tried anew when another worker was faster."""
@@ -67,6 +78,9 @@ type NameKind = Literal["group", "permission-set", "unit"]
 
 OPEN_PAGE = 200
 """So many open findings of an account are read at once."""
+
+ALL_PAGE = 500
+"""So many findings are read at once where all of a state are wanted."""
 
 OPEN_STATES = frozenset({State.OPEN, State.FAILED})
 """Findings in these states are indexed by account: whether they still hold is looked at again."""
@@ -112,6 +126,12 @@ class Ledger:
         """The finding of this key."""
         item = self._table.get(f"finding#{key}", "finding")
         return None if item is None else _document(FindingRecord, item)
+
+    def findings(self, keys: Iterable[str]) -> dict[str, FindingRecord]:
+        """Those of the findings of these keys that there are, by key."""
+        wanted = dict.fromkeys((f"finding#{key}", "finding") for key in keys)
+        records = [_document(FindingRecord, item) for item in self._table.get_all(wanted)]
+        return {record.key: record for record in records}
 
     def begin(self, planned: Plan, *, before: Before | None, now: datetime) -> Begun:
         """Records a confirmed finding, and the intent where the plan acts: in one transaction.
@@ -275,6 +295,16 @@ class Ledger:
             index="by_state", attribute="gsi_state", value=state.value, limit=limit, after=after
         )
         return [_document(FindingRecord, item) for item in items], following
+
+    def every(self, *states: State) -> Iterator[FindingRecord]:
+        """All findings in these states, however many, as an index has them: it may lag."""
+        for state in states:
+            after: Item | None = None
+            while True:
+                page, after = self.findings_in(state, limit=ALL_PAGE, after=after)
+                yield from page
+                if after is None:
+                    break
 
     def open_in(self, account: str, *, of: str | None = None) -> list[FindingRecord]:
         """The findings of the account that are open or failed, as an index has them: it may lag.
@@ -463,17 +493,53 @@ class Ledger:
         """All sweeps that are remembered, the oldest first: ids sort by time."""
         return [_document(Sweep, item) for item in self._table.query("sweeps")]
 
-    def save_sweep(self, sweep: Sweep, *, replacing: Sweep | None) -> None:
-        """Writes how far the sweep is. Raises GatewayError(retryable) when somebody was faster."""
-        item = {
-            **_key("sweeps", sweep.id),
-            "version": {"N": str(sweep.version)},
+    def newest_sweep(self) -> Sweep | None:
+        """The sweep that began last, under way or over; None where none ever did."""
+        item = self._table.get("newest-sweep", "newest-sweep")
+        if item is None:
+            return None
+        begun = _document(Sweep, item)
+        return self.sweep(begun.id) or begun.model_copy(update={"state": SweepState.DONE})
+
+    def begin_sweep(self, sweep: Sweep) -> None:
+        """Writes a sweep that begins; its number follows the newest one's.
+
+        Raises GatewayError(retryable) where another sweep has that number.
+        """
+        newest = {
+            **_key("newest-sweep", "newest-sweep"),
+            "version": {"N": str(sweep.number)},
             "doc": {"S": sweep.model_dump_json()},
-            "expires_at": {"N": str(int((sweep.started_at + SWEPT_RETENTION).timestamp()))},
         }
         self._replace(
-            {"Put": _conditional_put(item, replacing=replacing.version if replacing else 0)}
+            {"Put": _conditional_put(newest, replacing=sweep.number - 1)},
+            {"Put": _conditional_put(_sweep(sweep), replacing=0)},
         )
+
+    def save_sweep(
+        self, sweep: Sweep, *, replacing: Sweep | None, asked: Iterable[str] = ()
+    ) -> None:
+        """Writes how far the sweep is, and which accounts it has asked since it was written last.
+
+        Raises GatewayError(retryable) when somebody was faster.
+        """
+        item = _sweep(sweep)
+        writes: list[Write] = [
+            {"Put": _conditional_put(item, replacing=replacing.version if replacing else 0)}
+        ]
+        if accounts := sorted(set(asked)):
+            more = {
+                **_key(f"asked#{sweep.id}", f"{sweep.version:06}"),
+                "accounts": {"SS": accounts},
+                "expires_at": item["expires_at"],
+            }
+            writes.append({"Put": {"Item": more}})
+        self._replace(*writes)
+
+    def asked(self, sweep: str) -> frozenset[str]:
+        """The accounts that this sweep has asked to be looked at so far."""
+        items = self._table.query(f"asked#{sweep}")
+        return frozenset(account for item in items for account in item["accounts"]["SS"])
 
     def saw(self, swept: Swept) -> None:
         """Records what a sweep saw in one account: for the sweep, and as the newest of there."""
@@ -585,6 +651,11 @@ class Ledger:
             "expires_at": {"N": str(int((plan.at + RETENTION).timestamp()))},
         }
         self._table.write({"Put": {"Item": item}})
+
+    def confirmed_plan(self, rule: str) -> ConfirmedPlan | None:
+        """The plan of this rule that was confirmed last, however long ago."""
+        item = self._table.get("plan", rule)
+        return None if item is None else _document(ConfirmedPlan, item)
 
     def confirmed_plans(self) -> dict[str, ConfirmedPlan]:
         """The plans that were confirmed, by rule, however long ago."""
@@ -747,6 +818,15 @@ def _sort_key(name: str) -> str:
     """
     text = name.encode("utf-8", "surrogatepass")
     return name if len(text) <= SORT_KEY_BYTES else hashlib.sha256(text).hexdigest()
+
+
+def _sweep(sweep: Sweep) -> Item:
+    return {
+        **_key("sweeps", sweep.id),
+        "version": {"N": str(sweep.version)},
+        "doc": {"S": sweep.model_dump_json()},
+        "expires_at": {"N": str(int((sweep.started_at + SWEPT_RETENTION).timestamp()))},
+    }
 
 
 def _rollout(item: Item) -> Rollout:

@@ -56,6 +56,7 @@ def settle(
         rules=rules,
         now=now,
         policy_exists=policies.exists,
+        plan_of=ledger.confirmed_plan,
     )
     if compilation.changed:
         ledger.accept(compilation.accepted, replacing=previous.version if previous else 0)
