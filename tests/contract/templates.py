@@ -32,9 +32,13 @@ REFERENCES = {
     "AWS::IAM::Role": "{RoleName}",
     "AWS::Lambda::Function": "{FunctionName}",
     "AWS::Logs::LogGroup": "{LogGroupName}",
+    "AWS::S3::Bucket": "{BucketName}",
+    "AWS::Scheduler::ScheduleGroup": "{Name}",
     "AWS::SNS::Topic": "arn:aws:sns:{here}:{TopicName}",
     "AWS::SQS::Queue": "https://sqs.{region}.amazonaws.com/{account}/{QueueName}",
 }
+NAMES = {"BucketName"}
+"""Properties in which a reference stands that those forms need."""
 ATTRIBUTES = {
     ("AWS::DynamoDB::Table", "Arn"): "arn:aws:dynamodb:{here}:table/{TableName}",
     ("AWS::DynamoDB::Table", "StreamArn"): "arn:aws:dynamodb:{here}:table/{TableName}/stream/1",
@@ -45,6 +49,7 @@ ATTRIBUTES = {
     ("AWS::KMS::Key", "Arn"): "arn:aws:kms:{here}:key/of-keyward",
     ("AWS::Lambda::Function", "Arn"): "arn:aws:lambda:{here}:function:{FunctionName}",
     ("AWS::Logs::LogGroup", "Arn"): "arn:aws:logs:{here}:log-group:{LogGroupName}:*",
+    ("AWS::S3::Bucket", "Arn"): "arn:aws:s3:::{BucketName}",
     ("AWS::SQS::Queue", "Arn"): "arn:aws:sqs:{here}:{QueueName}",
     ("AWS::SQS::Queue", "QueueName"): "{QueueName}",
 }
@@ -190,6 +195,8 @@ class Deployment:
                 return self.attribute(*path.split(".", 1))
             case {"Fn::Sub": str(text)}:
                 return re.sub(r"\$\{([^}]+)\}", lambda found: self.substitute(found[1]), text)
+            case {"Fn::FindInMap": [name, key, of]}:
+                return self.template["Mappings"][name][self.value(key)][of]
             case {"Fn::If": [condition, yes, no]}:
                 return self.value(yes if self.holds(condition) else no)
             case {"Fn::Equals": [one, other]}:
@@ -239,7 +246,10 @@ class Deployment:
 
     def named(self, name: str, form: str) -> str:
         """Return a form of ATTRIBUTES or REFERENCES with a resource's own names in it."""
-        properties = self.template["Resources"][name].get("Properties", {})
+        properties = {
+            key: self.value(one) if key in NAMES else one
+            for key, one in self.template["Resources"][name].get("Properties", {}).items()
+        }
         return form.format(
             here=f"{self.region}:{self.account}",
             region=self.region,

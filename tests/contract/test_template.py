@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from keyward.alive import WAYS
+from keyward.events import CANARY
 from keyward.gateways.sqs import LONGEST_DELAY_SECONDS
 from keyward.services import Environment
 from tests.contract.authorizing import Asked
@@ -63,6 +65,7 @@ FUNCTIONS = [
     "IamGuard",
     "IdentityCenterGuard",
     "AccountBaseline",
+    "Sweep",
     "SettingsGuard",
     "Notifier",
     "Operator",
@@ -92,19 +95,24 @@ ACCOUNT_BASELINE_RULES = [
     "keyward-removed-assignments",
     "keyward-trails",
 ]
+CANARY_RULES = [f"keyward-canary-{way}" for way in WAYS]
 GUARD_RULES = IAM_GUARD_RULES + IDENTITY_CENTER_GUARD_RULES + ACCOUNT_BASELINE_RULES
 TELLING_OF_FAILURES = {"keyward-account-lifecycle"}
 IDENTITY_CENTER_QUEUE = "keyward-identity-center-guard"
 BASELINE_QUEUE = "keyward-account-baseline"
+SWEEP_QUEUE = "keyward-sweep"
+IAM_SWEEP_QUEUE = "keyward-iam-sweep"
 SENDING = {
     IDENTITY_CENTER_QUEUE: (
         "KEYWARD_IDENTITY_CENTER_QUEUE_URL",
-        {"IdentityCenterGuard", "Operator", "SettingsGuard"},
+        {"IdentityCenterGuard", "Operator", "SettingsGuard", "Sweep"},
     ),
     BASELINE_QUEUE: (
         "KEYWARD_BASELINE_QUEUE_URL",
-        {"AccountBaseline", "Operator", "SettingsGuard"},
+        {"AccountBaseline", "IdentityCenterGuard", "Operator", "SettingsGuard", "Sweep"},
     ),
+    IAM_SWEEP_QUEUE: ("KEYWARD_IAM_SWEEP_QUEUE_URL", {"IamGuard", "Operator", "Sweep"}),
+    SWEEP_QUEUE: ("KEYWARD_SWEEP_QUEUE_URL", {"Operator", "Sweep"}),
 }
 """Queue -> the variable that names it, and the functions that send to it."""
 
@@ -113,10 +121,14 @@ SENDING = {
 WITHOUT_RESOURCE = {
     "access-analyzer:CheckAccessNotGranted": "takes no resource",
     "access-analyzer:ValidatePolicy": "takes no resource",
+    "iam:GenerateCredentialReport": "takes no resource",
+    "iam:GetAccountAuthorizationDetails": "takes no resource",
     "iam:GetAccountSummary": "takes no resource",
+    "iam:GetCredentialReport": "takes no resource",
     "iam:ListPolicies": "takes no resource",
     "iam:ListRoles": "takes no resource",
     "cloudtrail:LookupEvents": "takes no resource",
+    "organizations:ListAccounts": "takes no resource",
     "organizations:ListRoots": "takes no resource",
     "sso:ListInstances": "takes no resource",
     "cloudformation:GetTemplateSummary": "takes no resource",
@@ -190,7 +202,8 @@ def test_each_function_has_a_role_of_its_own(stack: Stack) -> None:
 
 
 def test_the_transform_makes_no_role_that_is_not_written_out() -> None:
-    assert set(roles(HUB)) == {f"{function}Role" for function in FUNCTIONS} | {"ForwarderRole"}
+    others = {"ForwarderRole", "SchedulerRole"}
+    assert set(roles(HUB)) == {f"{function}Role" for function in FUNCTIONS} | others
 
 
 def test_policies_are_attached_nowhere_but_in_the_roles_themselves() -> None:
@@ -249,7 +262,7 @@ def test_the_hub_changes_no_user_of_its_own_account_by_default() -> None:
         for action in statement["Action"]
         if action.startswith("iam:") and not action.startswith(("iam:Get", "iam:List"))
     ]
-    assert changes == []
+    assert changes == ["iam:GenerateCredentialReport"], "that makes nothing but a report"
 
 
 def test_in_its_own_account_the_hub_has_the_rights_of_the_member_role_between_two_functions() -> (
@@ -350,7 +363,7 @@ def test_accounts_are_read_in_this_organization_alone() -> None:
     for function in FUNCTIONS:
         for one in allowed(HUB, f"{function}Role"):
             asked = {action for action in one["Action"] if action.startswith("organizations:")}
-            if asked - {"organizations:ListRoots"}:
+            if asked - {"organizations:ListAccounts", "organizations:ListRoots"}:
                 assert set(one["Resource"]) <= known
                 verbs = {action.partition(":")[2] for action in one["Action"]}
                 assert all(verb.startswith(("Describe", "List")) for verb in verbs)
@@ -371,7 +384,7 @@ def test_a_key_of_the_customers_is_used_by_way_of_identity_center_alone() -> Non
 
 
 def test_nobody_else_changes_identity_center() -> None:
-    for function in ("IamGuard", "SettingsGuard", "Notifier"):
+    for function in ("IamGuard", "SettingsGuard", "Notifier", "Sweep"):
         services = {
             action.partition(":")[0]
             for one in allowed(HUB_THAT_ACTS_HERE, f"{function}Role")
@@ -538,9 +551,13 @@ def test_a_member_has_no_customer_key_and_nothing_else_that_costs_by_the_month()
 @pytest.mark.parametrize(
     ("policy", "feeding"),
     [
-        ("IamGuardQueuePolicy", IAM_GUARD_RULES),
-        ("IdentityCenterGuardQueuePolicy", IDENTITY_CENTER_GUARD_RULES),
-        ("AccountBaselineQueuePolicy", ACCOUNT_BASELINE_RULES),
+        ("IamGuardQueuePolicy", [*IAM_GUARD_RULES, "keyward-canary-iam"]),
+        (
+            "IdentityCenterGuardQueuePolicy",
+            [*IDENTITY_CENTER_GUARD_RULES, "keyward-canary-identity-center"],
+        ),
+        ("AccountBaselineQueuePolicy", [*ACCOUNT_BASELINE_RULES, "keyward-canary-accounts"]),
+        ("IamSweepQueuePolicy", ["keyward-unused-access"]),
         ("SettingsGuardQueuePolicy", ["keyward-settings", "keyward-settings-every-5-minutes"]),
     ],
 )
@@ -556,7 +573,7 @@ def test_only_the_rules_that_feed_a_queue_may_send_to_it(policy: str, feeding: l
 
 
 @pytest.mark.parametrize("name", SENDING)
-def test_a_guard_comes_back_to_what_it_began_and_two_others_have_it_look(name: str) -> None:
+def test_a_function_comes_back_to_what_it_began_and_these_others_send_to_it(name: str) -> None:
     variable, expected = SENDING[name]
     queue = f"arn:aws:sqs:us-east-1:{HUB_ACCOUNT}:{name}"
     senders = {
@@ -578,9 +595,10 @@ def test_a_guard_comes_back_to_what_it_began_and_two_others_have_it_look(name: s
 def test_a_function_sends_to_no_queue_but_those_and_its_own_dead_letters() -> None:
     for function in FUNCTIONS:
         own = f"{HUB.properties(function)['FunctionName']}-dead-letters"
+        back = {"keyward-iam-guard", "keyward-settings-guard"} if function == "Operator" else set()
         for statement in allowing(HUB, f"{function}Role", "sqs:SendMessage"):
-            (queue,) = statement["Resource"]
-            assert queue.rpartition(":")[2] in {*SENDING, own}
+            names = {queue.rpartition(":")[2] for queue in statement["Resource"]}
+            assert names <= {*SENDING, own, *back}
 
 
 def test_dead_letters_of_rules_come_from_rules_of_keyward_only() -> None:
@@ -597,7 +615,9 @@ def test_dead_letters_of_rules_come_from_rules_of_keyward_only() -> None:
         "IamGuardQueuePolicy",
         "IdentityCenterGuardQueuePolicy",
         "AccountBaselineQueuePolicy",
+        "IamSweepQueuePolicy",
         "SettingsGuardQueuePolicy",
+        "SweepQueuePolicy",
         "RuleDeadLettersPolicy",
         "AlertsPolicy",
     ],
@@ -657,7 +677,7 @@ def test_messages_stay_hidden_for_six_times_the_functions_timeout() -> None:
         if queue := queues.get(source["EventSourceArn"].split(":")[-1]):
             assert queue["VisibilityTimeout"] >= 6 * timeouts[source["FunctionName"]]
             checked += 1
-    assert checked == 4
+    assert checked == 6
 
 
 def dead_letter_queues(stack: Stack) -> set[str]:
@@ -673,6 +693,10 @@ def dead_letter_queues(stack: Stack) -> set[str]:
             if "RedrivePolicy" in one
         ),
         *(target["DeadLetterConfig"]["Arn"] for _, target in targets(stack)),
+        *(
+            schedule["Target"]["DeadLetterConfig"]["Arn"]
+            for schedule in stack.of_type("AWS::Scheduler::Schedule").values()
+        ),
         *(
             one["DestinationConfig"]["OnFailure"]["Destination"]
             for one in functions
@@ -696,7 +720,7 @@ def test_one_dead_letter_alarms() -> None:
     }
     ends = dead_letter_queues(HUB)
     assert ends == {name for name in queues if name.endswith("-dead-letters")} == set(alarmed)
-    assert len(ends) == 7
+    assert len(ends) == 9
     for alarm in alarmed.values():
         assert alarm["Threshold"] == 1
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
@@ -733,12 +757,14 @@ def test_queues_bound_the_concurrency_of_their_functions() -> None:
             assert 2 <= source["ScalingConfig"]["MaximumConcurrency"] <= 5
 
 
-@pytest.mark.parametrize("function", [IDENTITY_CENTER_QUEUE, BASELINE_QUEUE])
-def test_what_takes_calls_of_identity_center_has_the_functions_time_alone(function: str) -> None:
+@pytest.mark.parametrize(
+    "queue", [IDENTITY_CENTER_QUEUE, BASELINE_QUEUE, SWEEP_QUEUE, IAM_SWEEP_QUEUE]
+)
+def test_what_takes_long_has_the_functions_time_alone(queue: str) -> None:
     (source,) = (
         one
         for one in HUB.of_type("AWS::Lambda::EventSourceMapping").values()
-        if one["FunctionName"] == function
+        if one["EventSourceArn"].endswith(f":{queue}")
     )
     assert source["BatchSize"] == 1
     assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
@@ -758,13 +784,18 @@ def test_a_failing_stream_record_gives_way_after_three_tries() -> None:
     assert destination.endswith(":keyward-notifier-dead-letters")
 
 
-def test_the_stream_wakes_the_notifier_only_for_what_is_untold() -> None:
-    (one,) = HUB.properties("NotifierFindings")["FilterCriteria"]["Filters"]
-    pattern = json.loads(one["Pattern"])
+def test_the_stream_wakes_the_notifier_only_for_what_is_untold_and_for_canaries() -> None:
+    filters = HUB.properties("NotifierFindings")["FilterCriteria"]["Filters"]
+    patterns = [json.loads(one["Pattern"]) for one in filters]
+
+    def wakes(event: Resource) -> bool:
+        return any(matches(pattern, event) for pattern in patterns)
+
     untold = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"untold": {"S": "yes"}}}}
+    canary = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"canary": {"S": "iam"}}}}
     told = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"pk": {"S": "finding"}}}}
     removed = {"eventName": "REMOVE", "dynamodb": {}}
-    assert [matches(pattern, event) for event in (untold, told, removed)] == [True, False, False]
+    assert [wakes(event) for event in (untold, canary, told, removed)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -789,6 +820,8 @@ def test_waiting_events_alarm() -> None:
         "keyward-iam-guard": 900,
         IDENTITY_CENTER_QUEUE: 900,
         BASELINE_QUEUE: 2 * LONGEST_DELAY_SECONDS,
+        SWEEP_QUEUE: 2 * LONGEST_DELAY_SECONDS,
+        IAM_SWEEP_QUEUE: 4 * 3600,
         "keyward-settings-guard": 900,
     }
 
@@ -797,7 +830,8 @@ def test_every_alarm_is_told_and_has_no_dimension_but_a_name() -> None:
     for alarm in HUB.of_type("AWS::CloudWatch::Alarm").values():
         assert alarm["AlarmActions"] == [HUB.outputs["AlertsTopicArn"]]
         assert alarm["AlarmName"].startswith("keyward-")
-        assert {one["Name"] for one in alarm["Dimensions"]} <= {"FunctionName", "QueueName"}
+        known = {"FunctionName", "QueueName", "service", "way"}
+        assert {one["Name"] for one in alarm["Dimensions"]} <= known
 
 
 # ---------------------------------------------------------------- what is stored
@@ -842,12 +876,16 @@ def test_the_ledger_can_be_recovered_and_outlives_the_stack() -> None:
     assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 
-def test_the_ledger_is_found_by_state_and_by_what_is_untold() -> None:
+def test_the_ledger_is_found_by_state_by_what_is_untold_and_by_what_is_open_where() -> None:
     keys = {
         index["IndexName"]: [one["AttributeName"] for one in index["KeySchema"]]
         for index in HUB.properties("Ledger")["GlobalSecondaryIndexes"]
     }
-    assert keys == {"by_state": ["gsi_state", "updated_at"], "untold": ["untold", "updated_at"]}
+    assert keys == {
+        "by_state": ["gsi_state", "updated_at"],
+        "untold": ["untold", "updated_at"],
+        "open_in": ["open_in", "open_of"],
+    }
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -868,6 +906,7 @@ def test_functions_are_told_names_and_no_secret(function: str) -> None:
     }
     some = {
         **dict(SENDING.values()),
+        "KEYWARD_INVENTORY_BUCKET": {"IamGuard", "IdentityCenterGuard", "Operator"},
         "KEYWARD_TOPIC_ARN": {"Notifier", "Operator"},
     }
     assert told == everywhere | {name for name, functions in some.items() if function in functions}
@@ -914,6 +953,11 @@ def test_what_passed_the_bus_can_be_replayed() -> None:
 # ---------------------------------------------------------------- patterns
 
 
+def is_canary(one: Resource) -> bool:
+    """Return whether this alternative takes canaries, and nothing but canaries of named ways."""
+    return one["source"] == [CANARY] and set(one["detail"]) == {"way"}
+
+
 def all_patterns() -> list[tuple[str, Resource]]:
     return [
         (f"{place}/{bus}/{name}", pattern)
@@ -940,14 +984,17 @@ def test_a_pattern_takes_nothing_that_a_customer_could_have_put(
 ) -> None:
     forged = record("iam", "CreateUser", userName="mallory") | {"source": "com.example.iam"}
     assert not matches(pattern, forged), name
-    assert all(one in ({"prefix": "aws."}, "aws.ssm") for one in pattern["source"]), name
+    for one in branches(pattern):
+        (source,) = one["source"]
+        assert is_canary(one) or source in ({"prefix": "aws."}, "aws.ssm", "aws.access-analyzer")
 
 
 @pytest.mark.parametrize(("name", "pattern"), all_patterns())
 def test_every_alternative_of_a_pattern_names_the_service(name: str, pattern: Resource) -> None:
     for one in branches(pattern):
         parameter_store = one.get("detail-type") == ["Parameter Store Change"]
-        assert parameter_store or one["detail"]["eventSource"], name
+        analyzer = one.get("detail-type") == ["Unused Access Finding for IAM entities"]
+        assert parameter_store or analyzer or is_canary(one) or one["detail"]["eventSource"], name
 
 
 @pytest.mark.parametrize("rule", GUARD_RULES)
@@ -1328,7 +1375,7 @@ def test_a_disabled_forwarder_in_another_region_of_the_management_account_is_tol
 def test_what_is_told_directly_says_what_who_where_and_when() -> None:
     topic = HUB.outputs["AlertsTopicArn"]
     transformers = [one["InputTransformer"] for _, one in targets(HUB) if one["Arn"] == topic]
-    assert len(transformers) == 6
+    assert len(transformers) == 7
     for one in transformers:
         lines = one["InputTemplate"].splitlines()
         assert all(isinstance(json.loads(line), str) for line in lines), "each line a JSON string"

@@ -6,7 +6,7 @@ Never logged: secrets, webhook addresses, whole events.
 import warnings
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.metrics import Metrics, MetricUnit, single_metric
 
 warnings.filterwarnings("ignore", message="No application metrics to publish")
 
@@ -17,3 +17,18 @@ metrics = Metrics(namespace="Keyward", service="keyward")
 def count(name: str, value: int = 1) -> None:
     """Adds to a metric. No dimension holds an account id: each would be billed as a metric."""
     metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def took(name: str, seconds: float) -> None:
+    """Adds how long something took to a metric."""
+    metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
+
+
+def count_on(way: str, name: str) -> None:
+    """Adds one to a metric of this way, a dimension beside the service's.
+
+    Alarms name both dimensions: with others it would be another metric to them.
+    """
+    with single_metric(name=name, unit=MetricUnit.Count, value=1, namespace="Keyward") as metric:
+        metric.add_dimension(name="service", value="keyward")
+        metric.add_dimension(name="way", value=way)
