@@ -1,15 +1,26 @@
 """Who is exempt from what, on whose word, and until when."""
 
 import fnmatch
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
+from keyward.findings import Notice, Severity
 from keyward.model import Subject
 from keyward.settings import AccountIdText, RuleId, Setting
 
 Text = Annotated[str, StringConstraints(min_length=3, max_length=200, strip_whitespace=True)]
+
+TOLD_DAYS = {14: Severity.LOW, 3: Severity.MEDIUM, 0: Severity.HIGH}
+"""So many days before an exemption ends people are told, and how soon they must look."""
+
+TOLD_AFTER = timedelta(days=7)
+"""So long after an end it is told still, where nobody could tell it at the time."""
+
+NAMED_RULES = 10
+"""So many of its rules are named."""
 
 
 class Exemption(Setting):
@@ -68,3 +79,47 @@ class Exemption(Setting):
         if self.user_id is not None:
             return user.user_id == self.user_id
         return fnmatch.fnmatchcase(user.name, self.user_pattern or "")
+
+
+def ends(exemptions: Mapping[str, Exemption], *, now: datetime) -> Iterator[Notice]:
+    """What is to be told at `now` of exemptions, by id, that end: 14 and 3 days before, and then.
+
+    Of several such days that have passed only the last is told; each once, since a notice is. Who
+    moves the end is told of the new one again. What ended longer than TOLD_AFTER ago is history.
+    """
+    for id_, exemption in exemptions.items():
+        left = exemption.until - now
+        passed = [days for days in TOLD_DAYS if left <= timedelta(days=days)]
+        if passed and left > -TOLD_AFTER:
+            yield _ends(id_, exemption, min(passed), now)
+
+
+def _ends(id_: str, exemption: Exemption, days: int, now: datetime) -> Notice:
+    until = f"{exemption.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    when = f"has ended on {until}" if days == 0 else f"ends on {until}"
+    rules = ", ".join(exemption.rules[:NAMED_RULES])
+    more = len(exemption.rules) - NAMED_RULES
+    return Notice(
+        kind="exemption-ends",
+        id=f"{id_}:{exemption.until.isoformat()}:{days}",
+        title=f"Exemption {id_} {when} (account {exemption.account})",
+        text=(
+            f"It covers {_whom(exemption)} in account {exemption.account}, for "
+            f"{rules}{f' and {more} more' if more > 0 else ''}. {exemption.owner} answers for it "
+            f"(ticket {exemption.ticket}): {exemption.reason}. Without it the next event or sweep "
+            f"reports what these rules object to, and those in mode enforce act. To keep it: "
+            f"keyward settings pull settings, write a later until into "
+            f"settings/exemptions/{id_}.json, keyward settings push settings."
+        ),
+        severity=TOLD_DAYS[days],
+        at=now,
+        account=exemption.account,
+    )
+
+
+def _whom(exemption: Exemption) -> str:
+    if exemption.user_id is not None:
+        return f"the IAM user of id {exemption.user_id}"
+    if exemption.user_pattern is not None:
+        return f"IAM users called {exemption.user_pattern} (signed by {exemption.signed_by})"
+    return str(exemption.unique_id)

@@ -5,7 +5,7 @@ Center in centersweeps.py.
 """
 
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
@@ -15,9 +15,14 @@ IDENTITY_CENTER = "identity-center"
 """The part of a sweep that is about no account of its own: it stands among the accounts."""
 
 
-class SweepState(StrEnum):
-    """The life of a sweep: it lists the accounts, waits for what they say, and is done."""
+LONGEST = timedelta(hours=5)
+"""After so long a sweep is over, whoever has said nothing yet: the next one begins after six."""
 
+
+class SweepState(StrEnum):
+    """The life of a sweep: it begins, lists the accounts, waits for what they say, and is done."""
+
+    STARTING = "starting"
     LISTING = "listing"
     WAITING = "waiting"
     DONE = "done"
@@ -30,16 +35,19 @@ class _Value(BaseModel):
 class Sweep(_Value):
     """One sweep. `version` grows with each write, `ticket` with each message that is to come.
 
-    `full`: it looks at everything again, also at what only a call for each user shows. `page` is
-    where the list of accounts goes on, None at its beginning. `asked` counts the accounts that were
-    asked to be looked at. `complete`: every part said that it is done, well or not; `failed` is how
-    many said that it is not well, `silent` how many said nothing.
+    `number` counts the sweeps. Until `claim_until` somebody is at it, or the message of `ticket` on
+    its way. `full`: it looks at everything again, also at what only a call for each user shows.
+    `page` is where the list of accounts goes on, None at its beginning. `asked` counts the accounts
+    that were asked to be looked at. `complete`: every part said that it is done, well or not;
+    `failed` is how many said that it is not well, `silent` how many said nothing.
     """
 
     id: str
+    number: int = 1
     version: int = 1
     ticket: int = 0
-    state: SweepState = SweepState.LISTING
+    claim_until: AwareDatetime | None = None
+    state: SweepState = SweepState.STARTING
     full: bool = False
     by: str = "schedule"
     started_at: AwareDatetime
@@ -50,6 +58,14 @@ class Sweep(_Value):
     complete: bool = False
     failed: int = 0
     silent: int = 0
+
+    def is_claimed(self, now: datetime) -> bool:
+        """Whether somebody is at it, or a message on its way."""
+        return self.claim_until is not None and now < self.claim_until
+
+    def is_under_way(self, now: datetime) -> bool:
+        """Whether it goes on: what isn't done after LONGEST never will be."""
+        return self.state is not SweepState.DONE and now - self.started_at < LONGEST
 
 
 class Swept(_Value):

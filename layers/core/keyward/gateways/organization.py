@@ -1,7 +1,7 @@
 """Who belongs to the organization, and the credentials to enter an account."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_organizations.type_defs import (
         AccountTypeDef,
         ListAccountsForParentRequestTypeDef,
+        ListAccountsRequestTypeDef,
     )
     from mypy_boto3_sts import STSClient
 
@@ -30,11 +31,15 @@ SESSION_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountDescription:
-    """An account, as Organizations has it. `state` is ACTIVE, SUSPENDED, PENDING_CLOSURE ..."""
+    """An account, as Organizations has it. `state` is ACTIVE, SUSPENDED, PENDING_CLOSURE ...
+
+    `joined` is when it became part of the organization.
+    """
 
     id: str
     name: str
     state: str
+    joined: datetime | None = field(default=None, compare=False)
 
 
 def _description(account: "AccountTypeDef") -> AccountDescription:
@@ -46,6 +51,7 @@ def _description(account: "AccountTypeDef") -> AccountDescription:
         id=account.get("Id", ""),
         name=account.get("Name", ""),
         state=account.get("State") or account.get("Status") or "UNKNOWN",
+        joined=account.get("JoinedTimestamp"),
     )
 
 
@@ -116,6 +122,21 @@ class OrganizationGateway:
             request["NextToken"] = after
         with translated(f"ListAccountsForParent {parent}"):
             page = self._client.list_accounts_for_parent(**request)
+        found = tuple(_description(account) for account in page["Accounts"])
+        return found, page.get("NextToken") or None
+
+    def some_accounts(
+        self, *, after: str | None
+    ) -> tuple[tuple[AccountDescription, ...], str | None]:
+        """Some accounts of the organization, in whatever state; and where the next ones begin.
+
+        The management account is among them. One call, which gives 20 at most. Raises GatewayError:
+        code InvalidInputException where `after` counts no longer.
+        Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
+        """
+        request: ListAccountsRequestTypeDef = {} if after is None else {"NextToken": after}
+        with translated("ListAccounts"):
+            page = self._client.list_accounts(**request)
         found = tuple(_description(account) for account in page["Accounts"])
         return found, page.get("NextToken") or None
 

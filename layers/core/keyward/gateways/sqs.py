@@ -1,8 +1,11 @@
 """The queue by which a guard comes back to what AWS has not finished."""
 
 import json
+from collections.abc import Iterable
+from itertools import batched
 from typing import TYPE_CHECKING
 
+from keyward.errors import GatewayError
 from keyward.gateways.translate import translated
 
 if TYPE_CHECKING:
@@ -10,6 +13,20 @@ if TYPE_CHECKING:
 
 LONGEST_DELAY_SECONDS = 900
 """Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html"""
+
+BATCH_SIZE = 10
+"""SendMessageBatch takes no more messages at once.
+
+Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
+"""
+
+BATCH_ATTEMPTS = 4
+"""So often messages of a batch are sent that SQS doesn't take."""
+
+
+def follow_message(finding: str, *, ticket: int) -> str:
+    """The message that has somebody look how far the act on this finding is."""
+    return json.dumps({"keyward": "follow", "finding": finding, "ticket": ticket})
 
 
 class SqsGateway:
@@ -27,6 +44,29 @@ class SqsGateway:
                 DelaySeconds=min(delay_seconds, LONGEST_DELAY_SECONDS),
             )
 
+    def send_all(self, bodies: Iterable[str]) -> None:
+        """Puts all of these on the queue, ten a call; what SQS doesn't take is sent again.
+
+        Raises GatewayError where some are refused for good, or some times: others are there then.
+        """
+        for some in batched(bodies, BATCH_SIZE, strict=False):
+            left = {str(number): body for number, body in enumerate(some)}
+            for _ in range(BATCH_ATTEMPTS):
+                with translated("SendMessageBatch to Keyward's own queue"):
+                    answer = self._client.send_message_batch(
+                        QueueUrl=self._url,
+                        Entries=[{"Id": id_, "MessageBody": it} for id_, it in left.items()],
+                    )
+                refused = answer.get("Failed", [])
+                left = {it["Id"]: left[it["Id"]] for it in refused}
+                if not left or any(it["SenderFault"] for it in refused):
+                    break
+            if left:
+                code = refused[0]["Code"]
+                message = f"SendMessageBatch to Keyward's own queue: {code}"
+                is_ours = any(it["SenderFault"] for it in refused)
+                raise GatewayError(message, code=code, retryable=not is_ours)
+
     def roll(self, rollout: str, *, ticket: int, delay_seconds: int) -> None:
         """Takes the next step of this rollout after the delay."""
         message = {"keyward": "rollout", "id": rollout, "ticket": ticket}
@@ -34,5 +74,4 @@ class SqsGateway:
 
     def follow(self, finding: str, *, ticket: int, delay_seconds: int) -> None:
         """Comes back to the act on this finding after the delay."""
-        message = {"keyward": "follow", "finding": finding, "ticket": ticket}
-        self.send(json.dumps(message), delay_seconds=delay_seconds)
+        self.send(follow_message(finding, ticket=ticket), delay_seconds=delay_seconds)
