@@ -516,8 +516,8 @@ def _follow(
     services.ledger.finish(claimed, replacing=record)
     if claimed.state is State.RELEASING:
         releasing.resume(claimed, services=services, now=now)
-    elif claimed.state is State.ACTING and not _may_act_still(claimed, rules, services, now):
-        stopped = planner.interrupted(claimed, f"rule {claimed.rule} only reports now", now=now)
+    elif claimed.state is State.ACTING and (why := _why_not(claimed, rules, services, now)):
+        stopped = planner.interrupted(claimed, why, now=now)
         services.ledger.finish(stopped, replacing=claimed)
     elif claimed.state is State.ACTING:
         held = services.ledger.containment(record.account, record.held_as)
@@ -528,12 +528,19 @@ def _follow(
         _take_back(claimed, claimed.action, services=services, now=now)
 
 
-def _may_act_still(
+def _why_not(
     record: FindingRecord, rules: tuple[AnyRule, ...], services: Services, now: datetime
-) -> bool:
-    """Whether the rule still enforces: who pauses Keyward wants it to stop."""
+) -> str | None:
+    """Why an act must not go on: the rule only reports, or an exemption covers the user, by now."""
     settings = in_force(services.accepted(now), rules)
-    return record.rule not in settings.rules or settings.mode(record.rule, now) is Mode.ENFORCE
+    if record.rule in settings.rules and settings.mode(record.rule, now) is not Mode.ENFORCE:
+        return f"rule {record.rule} only reports now"
+    if not isinstance(record.action, IamAction):
+        return None
+    of = record.action.target
+    user = IamUser(account=of.account, name=of.user_name, user_id=of.user_id, arn=of.user_arn)
+    name = settings.exemption(rule=record.rule, subject=user, now=now)
+    return f"exemption {name} covers it now" if name else None
 
 
 def _take_back(

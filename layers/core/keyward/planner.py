@@ -590,10 +590,11 @@ def is_late(record: FindingRecord, ticket: int, *, now: datetime) -> bool:
     """Whether a message to come back is one too many: a later one is on its way.
 
     Once the claim has run out that one is lost, and whichever message comes will do. So it is with
-    an act that a crash left before it came to wait for anything.
+    an act or a release that a crash left before it came to wait for anything.
     """
     if record.pending is None:
-        return record.state is not State.ACTING or _is_claimed(record, now)
+        is_under_way = record.state in {State.ACTING, State.RELEASING}
+        return not is_under_way or _is_claimed(record, now)
     return record.pending.ticket != ticket and _is_claimed(record, now)
 
 

@@ -76,11 +76,23 @@ def _what_aws_is_at(record: FindingRecord, waits: Pending, now: datetime) -> Pen
 
 
 def resume(record: FindingRecord, *, services: Services, now: datetime) -> FindingRecord:
-    """Looks how far a release is that waits for Identity Center. Raises GatewayError."""
+    """Looks how far a release is that waits for Identity Center, or that a crash left.
+
+    Where AWS doesn't let this function put an IAM user back, an operator must, and is told. Raises
+    GatewayError.
+    """
     held = services.ledger.containment(record.account, record.held_as)
     notes = record.pending.notes if record.pending else ()
     note = notes[0] if notes else "released"
-    return _restore(record, held, note=note, services=services, now=now)[0]
+    try:
+        return _restore(record, held, note=note, services=services, now=now)[0]
+    except GatewayError as error:
+        if error.retryable or held is None or not isinstance(held.action, IamAction):
+            raise
+        outcome = f"a release was interrupted and is not finished: {error}; release it again"
+        failed = planner.finished(record, State.FAILED, outcome=outcome, now=now)
+        services.ledger.finish(failed, replacing=record)
+        return failed
 
 
 def _restore(
