@@ -36,12 +36,16 @@ MARKER_TAG = "keyward:quarantined"
 
 
 class Enforcement(StrEnum):
-    """What a rule asks for in mode `enforce`; `explain`, the ledger and alerts say it like this."""
+    """What a rule asks for in mode `enforce`; `explain`, the ledger and alerts say it like this.
+
+    CONTAIN: a credential becomes inactive; who has a password, which can't, is quarantined.
+    """
 
     REPORT = "report"
     DEACTIVATE_ACCESS_KEY = "deactivate-access-key"
     DEACTIVATE_CREDENTIAL = "deactivate-credential"
     QUARANTINE_USER = "quarantine-user"
+    CONTAIN = "contain"
     REAPPLY = "re-apply"
     REMOVE_ASSIGNMENT = "remove-assignment"
     DETACH_POLICY = "detach-policy"

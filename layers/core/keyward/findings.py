@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from keyward.actions import Action, Before, Enforcement, Pending, Target
 from keyward.model import AccountId, Actor, PermissionSetAttributes, Subject
@@ -164,8 +164,8 @@ class FindingRecord(BaseModel):
     `untold` is when the last change that people must hear of happened, None once it was told.
     `held` says why nothing was done although the rule asks for it. `action` is the intent,
     `pending` what it waits for. `would` is what mode enforce would do, as of when it was seen last.
-    `owner` is who is to be warned, as far as anybody knows; `grace_until` when it is acted on if
-    nothing changes.
+    `also_would` is the same of the rules in `also`. `owner` is who is to be warned, as far as
+    anybody knows; `grace_until` when it is acted on if nothing changes: the owner was warned.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -202,6 +202,7 @@ class FindingRecord(BaseModel):
     settings_version: int = 0
     untold: AwareDatetime | None = None
     would: Would | None = None
+    also_would: dict[str, Would] = Field(default_factory=dict)
     owner: str | None = None
     grace_until: AwareDatetime | None = None
     history: tuple[Moment, ...] = ()

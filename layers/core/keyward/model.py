@@ -34,6 +34,11 @@ class Actor:
     on_behalf_of: str | None = None
 
     @property
+    def is_keyward(self) -> bool:
+        """Whether nobody acted: Keyward looks by itself."""
+        return self.type == "Keyward"
+
+    @property
     def label(self) -> str:
         """The shortest name that tells a reader who it was."""
         behind = f"{self.type} {self.on_behalf_of}" if self.on_behalf_of else self.type
@@ -273,13 +278,17 @@ class PolicyDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnResource:
-    """Something that Keyward itself is made of, and that an event changed."""
+    """Something that Keyward itself is made of, and that an event changed.
+
+    `wrong` is what a sweep found wrong with it: no event tells who did that, or when.
+    """
 
     account: AccountId
     service: str
     name: str
     change: str
     since: datetime | None = None
+    wrong: str | None = None
 
     @property
     def unique_id(self) -> str | None:

@@ -4,9 +4,9 @@ The two questions that it answers: what is to be done about a finding (`plan`), 
 the ledger's record of it (`advance`, `settle`).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
 
 from keyward.actions import (
     DENY_ALL_ARN,
@@ -28,12 +28,22 @@ from keyward.actions import (
     RestorePermissionSet,
     Target,
 )
-from keyward.findings import Finding, FindingRecord, Moment, RecordedEvidence, Severity, State
+from keyward.findings import (
+    Finding,
+    FindingRecord,
+    Moment,
+    RecordedEvidence,
+    Severity,
+    State,
+    Would,
+    finding_key,
+)
 from keyward.model import (
     AccessKey,
     AccountAccess,
     AccountAssignment,
     AccountLifecycle,
+    ConsolePassword,
     Contained,
     IamUser,
     IdentityCenterChange,
@@ -51,6 +61,7 @@ from keyward.model import (
 from keyward.principals import CONTROL_TOWER_SETS, protected, recognised
 from keyward.rule import InForce
 from keyward.settings import Mode
+from keyward.text import clean
 
 LOOP_TIMES, LOOP_WINDOW = 5, timedelta(hours=1)
 """Access that was given so often within so long, and is missing again, is not given once more."""
@@ -59,6 +70,23 @@ LOOP = (
     f"given {LOOP_TIMES} times within an hour and taken away each time: somebody else disagrees; "
     "Keyward gives it again with the first event about the account after that hour"
 )
+
+KEYWARD = "Keyward"
+"""How the record calls the actor where Keyward itself came upon something."""
+
+EXISTED = "existed before the rule began to enforce"
+
+AT_ONCE = datetime.min.replace(tzinfo=UTC)
+"""When an act is due that needs no warning: before all others."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""When nothing is due."""
+
+MADE_BY = "made by "
+MADE_BY_OTHERS = frozenset(
+    MADE_BY + who for who in ("Control Tower", "Identity Center", "AWS service-linked role")
+)
+"""Why what somebody made who is recognised isn't acted on: see principals.recognised."""
 
 HISTORY_LENGTH = 30
 """So many last moments of a finding are kept."""
@@ -81,6 +109,10 @@ class Plan:
     `action` is None where nothing is to be done but tell; `held` then says why, where the rule
     asks for more. `spend` is None where nothing new is touched: putting a containment back costs
     no budget, else an attacker could spend it by undoing.
+    `would` is what mode enforce would do, and `also_would` what it would by each rule that is
+    folded into this one. `due` is set where the rule acts only after a grace period: about when
+    that is over, to tell which of several comes first. It stays where only a pause, a spent budget
+    or AWS is in the way. `owner` is who is then to be warned.
     """
 
     finding: Finding
@@ -90,6 +122,15 @@ class Plan:
     exempt_by: str | None = None
     spend: Spend | None = None
     settings_version: int = 0
+    would: Would | None = None
+    also_would: Mapping[str, Would] = field(default_factory=dict)
+    due: datetime | None = None
+    owner: str | None = None
+
+    @property
+    def warns(self) -> bool:
+        """Whether it may act, but not before the owner was warned and had time to prevent it."""
+        return self.action is not None and self.due is not None
 
 
 def without_exempt(
@@ -120,7 +161,9 @@ def plan(
 
     Of several findings about one subject the one that acts, else the gravest, leads; before others
     the one that only puts a containment back, which no spent budget stops. The others' rules stand
-    in its `also`: two alerts and two acts about one access key would help nobody.
+    in its `also`: two alerts and two acts about one access key would help nobody. One that acts at
+    once leads those that warn first; of these the one that is due first, so that no later one puts
+    off what an earlier warning announced.
     """
     return _folded(
         _plan(finding, settings=settings, hub_account=hub_account, now=now) for finding in findings
@@ -128,12 +171,18 @@ def plan(
 
 
 def _folded(plans: Iterable[Plan]) -> list[Plan]:
-    groups: dict[tuple[str, str], list[Plan]] = {}
+    groups: dict[tuple[str, str, type[Subject]], list[Plan]] = {}
     for planned in plans:
-        subject = planned.finding.subject
-        identity = subject.account, subject.unique_id or subject.label
-        groups.setdefault(identity, []).append(planned)
-    return [_lead(group) for group in groups.values()]
+        groups.setdefault(_identity(planned.finding.subject), []).append(planned)
+    leads = [_lead(group) for group in groups.values()]
+    # Once a containment is put back, what else is found of the user finds it contained.
+    return sorted(leads, key=lambda plan: not isinstance(plan.finding.subject, Contained))
+
+
+def _identity(subject: Subject) -> tuple[str, str, type[Subject]]:
+    """What makes it the same subject: a user's id is that of its password and of what it may do."""
+    of = subject.of if isinstance(subject, Contained) else subject
+    return subject.account, subject.unique_id or subject.label, type(of)
 
 
 def _lead(group: list[Plan]) -> Plan:
@@ -141,6 +190,7 @@ def _lead(group: list[Plan]) -> Plan:
         group,
         key=lambda plan: (
             plan.action is None,
+            plan.due or (NEVER if plan.action is None else AT_ONCE),
             plan.spend is not None,
             _is_part(plan.action),
             -plan.finding.severity.rank,
@@ -153,7 +203,14 @@ def _lead(group: list[Plan]) -> Plan:
     )
     severity = max((plan.finding.severity for plan in group), key=lambda value: value.rank)
     finding = replace(lead.finding, also=also, severity=severity)
-    return replace(lead, finding=finding, action=_joined(lead, others), spend=_most(lead, others))
+    would = {it.finding.rule: it.would for it in others if it.would and it.finding.rule in also}
+    return replace(
+        lead,
+        finding=finding,
+        action=_joined(lead, others),
+        spend=_most(lead, others),
+        also_would=would,
+    )
 
 
 def _is_part(action: Action | None) -> bool:
@@ -187,14 +244,25 @@ def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetim
     why = protected(finding.subject, settings.accepted.settings)
     if why:
         paging = replace(finding, severity=Severity.CRITICAL)
-        return replace(planned, finding=paging, held=f"protected principal: {why}")
-    reports = finding.enforcement is Enforcement.REPORT or finding.reason.report_only
-    if mode is not Mode.ENFORCE or reports:
-        return planned
+        spared = f"protected principal: {why}"
+        return replace(planned, finding=paging, held=spared, would=Would(held=spared))
+    if finding.enforcement is Enforcement.REPORT or finding.reason.report_only:
+        return replace(planned, would=Would(held="it is only ever reported"))
+    existed = _existed(finding, settings)
     held = _held(finding, settings=settings, hub_account=hub_account)
     action = None if held else _action(finding, settings, hub_account)
     if action is None:
-        return replace(planned, held=held or "what to act on could not be identified")
+        held = held or "what to act on could not be identified"
+    name = action.name if action is not None else None
+    planned = replace(planned, would=Would(action=name, held=held, existed=existed))
+    if existed and settings.rules[finding.rule].existing != "enforce":
+        action, held = None, _made_by(finding, hub_account) or EXISTED
+    if action is not None and finding.reason.grace_days > 0:
+        planned = _with_warning(planned, settings, now)
+    if mode is not Mode.ENFORCE:
+        return planned
+    if action is None:
+        return replace(planned, held=held)
     if finding.enforcement in {Enforcement.REAPPLY, Enforcement.ASSIGN_ACCESS}:
         return replace(planned, action=action)
     return replace(planned, action=action, spend=_spend(finding, settings=settings, now=now))
@@ -202,6 +270,19 @@ def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetim
 
 def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | None:
     """Why a rule in mode enforce must not act on this finding; None where it may.
+
+    What existed before is another matter: see `_existed`.
+    """
+    if made_by := _made_by(finding, hub_account):
+        return made_by
+    for name, account in settings.unreadable.items():
+        if account in {finding.account, None}:
+            return f"exemption {name} cannot be read, and may cover it"
+    return _out_of_bounds(finding.subject, settings, hub_account)
+
+
+def _made_by(finding: Finding, hub_account: str) -> str | None:
+    """Whose doing it is, where that is to be left alone; None where it isn't.
 
     What AWS itself attaches to a user is a message about the user, not an act to leave alone.
     Keyward's own acts are no reason: what it releases, the ledger knows, and whoever got hold of
@@ -211,25 +292,86 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
     if isinstance(subject, AccountAccess):
         if _is_own_removal(finding, hub_account):
             return "Keyward itself removed it: a rule and a baseline disagree"
-    elif not isinstance(subject, Contained):
-        # What Identity Center records happened in the management account, whatever it opens.
-        where = hub_account if isinstance(subject, OfIdentityCenter) else finding.account
-        who = recognised(actor, where, hub=hub_account)
-        by_baseline = isinstance(subject, AccountAssignment) and subject.expected is not None
-        if who not in {None, "Keyward"} and not isinstance(subject, UserPolicy) and not by_baseline:
-            return f"made by {who}"
-        if settings.rules[finding.rule].existing != "enforce":
-            began = settings.accepted.enforcing_since.get(finding.rule)
-            if (
-                began is None
-                or subject.since is None
-                or subject.since < began.replace(microsecond=0)
-            ):
-                return "existed before the rule began to enforce"
-    for name, account in settings.unreadable.items():
-        if account in {finding.account, None}:
-            return f"exemption {name} cannot be read, and may cover it"
-    return _out_of_bounds(subject, settings, hub_account)
+        return None
+    if isinstance(subject, Contained | UserPolicy):
+        return None
+    if isinstance(subject, AccountAssignment) and subject.expected is not None:
+        return None
+    # What Identity Center records happened in the management account, whatever it opens.
+    where = hub_account if isinstance(subject, OfIdentityCenter) else finding.account
+    who = recognised(actor, where, hub=hub_account)
+    return None if who in {None, "Keyward"} else MADE_BY + who
+
+
+def _existed(finding: Finding, settings: InForce) -> bool:
+    """Whether it was so before the rule began to enforce, or may have been: then it is reported.
+
+    It was so since the violation came about, which may be long after the subject did.
+    """
+    subject = finding.subject
+    if isinstance(subject, AccountAccess | Contained):
+        return False
+    began = settings.accepted.enforcing_since.get(finding.rule)
+    since = finding.reason.since or subject.since
+    return began is None or since is None or since < began.replace(microsecond=0)
+
+
+def _with_warning(planned: Plan, settings: InForce, now: datetime) -> Plan:
+    """The plan of a rule that warns first, unless it only reports: a pause doesn't count.
+
+    It is due a grace period after both the violation and the rule's enforcing began.
+    """
+    finding, accepted = planned.finding, settings.accepted
+    modes = settings.rules[finding.rule].mode, accepted.settings.ceiling
+    if any(mode is not Mode.ENFORCE for mode in modes):
+        return planned
+    began = accepted.enforcing_since.get(finding.rule, now)
+    start = max(began, finding.reason.since or finding.subject.since or now)
+    due = start + timedelta(days=finding.reason.grace_days)
+    return replace(planned, due=due, owner=owner_of(finding, settings))
+
+
+def owner_of(finding: Finding, settings: InForce) -> str | None:
+    """Who answers for the subject of a finding, as its user's tags or an exemption tell.
+
+    The exemption may be about any rule, and may have ended: of several the one that ends last.
+    """
+    subject = finding.subject
+    tags = (subject.owner.tags if subject.owner is not None else None) or {}
+    named = {name.casefold(): value for name, value in tags.items()}
+    for tag in settings.accepted.settings.sweeps.owner_tags:
+        if value := clean(named.get(tag.casefold(), "")):
+            return value
+    covering = [
+        exemption
+        for exemption in settings.exemptions.values()
+        if exemption.covers(
+            rule=exemption.rules[0], subject=subject, now=exemption.until - timedelta(seconds=1)
+        )
+    ]
+    last = max(covering, key=lambda exemption: exemption.until, default=None)
+    return clean(last.owner) if last is not None else None
+
+
+def findings_of_making(finding: Finding) -> tuple[str, ...]:
+    """The keys of the findings whose evidence tells who made the subject, the surest first."""
+    user = finding.subject.owner
+    made = [
+        ("iam-access-key-created", finding.subject.unique_id, "active"),
+        ("iam-console-password-set", finding.subject.unique_id, "can-sign-in"),
+        ("iam-user-created", user.user_id if user is not None else None, "exists"),
+    ]
+    return tuple(
+        finding_key(rule=rule, account=finding.account, unique_id=unique_id, code=code)
+        for rule, unique_id, code in made
+        if unique_id is not None
+    )
+
+
+def maker_in(record: FindingRecord) -> str | None:
+    """Who did what a finding tells of; None where Keyward came upon it by itself."""
+    by, what = record.evidence.actor, record.evidence.event_name
+    return None if by == KEYWARD else clean(f"{by} (did {what})")
 
 
 def _is_own_removal(finding: Finding, hub_account: str) -> bool:
@@ -375,7 +517,7 @@ def _on_user(finding: Finding) -> Action | None:  # noqa: PLR0911 - a case each
             return DeactivateAccessKeys(target=target, key_ids=one)
         case Enforcement.QUARANTINE_USER:
             return QuarantineUser(target=target, marker=finding.key)
-        case Enforcement.DEACTIVATE_CREDENTIAL | Enforcement.REAPPLY:
+        case Enforcement.DEACTIVATE_CREDENTIAL | Enforcement.REAPPLY | Enforcement.CONTAIN:
             match subject:
                 case AccessKey():
                     return DeactivateAccessKeys(target=target, key_ids=(subject.key_id,))
@@ -383,7 +525,7 @@ def _on_user(finding: Finding) -> Action | None:  # noqa: PLR0911 - a case each
                     return DeactivateCredential(
                         target=target, kind=subject.kind, credential_id=subject.credential_id
                     )
-                case IamUser():
+                case IamUser() | ConsolePassword():
                     return QuarantineUser(target=target, marker=finding.key)
                 case _:
                     return None
@@ -441,9 +583,15 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     what there is now); and so does each later change that only people can put right. But the same
     event, delivered twice at once, may have been judged by a state that was read before the other's
     act: it must look again.
+    Where the rule warns first, the finding is open until its grace period is over: a warning is
+    told once, and holds unless somebody decides that nothing is to be done. What Keyward did and is
+    undone needs no second warning.
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
+    if old.held in MADE_BY_OTHERS and planned.finding.evidence.actor.is_keyward:
+        # Whose work it is, an event told; a sweep cannot see it.
+        planned = replace(planned, action=None, spend=None, held=old.held)
     if isinstance(planned.action, AssignAccess) and _loops(old, planned.action, now):
         planned = replace(planned, action=None, held=LOOP)
     same_event = old.evidence.event_id == planned.finding.evidence.event_id
@@ -471,10 +619,15 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     came_back = _came_back(old, planned, before)
     if came_back and same_event and now < old.last_seen + timedelta(seconds=claim_seconds):
         return Busy()
+    if came_back:
+        planned = replace(planned, due=None)
     if came_back or _happened_again(old, planned):
         return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
+    if old.state is State.OPEN and planned.warns and not _is_warned(old, planned):
+        return _warned(old, planned, now=now)
+    waits = planned.warns and old.grace_until is not None and now < old.grace_until
     if planned.action is not None and (
-        old.state is State.OPEN or (old.state is State.FAILED and not same_event)
+        (old.state is State.OPEN and not waits) or (old.state is State.FAILED and not same_event)
     ):
         return _moved(
             old, State.ACTING, now=now, note="acting", claim_seconds=claim_seconds
@@ -484,13 +637,80 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
                 "held": None,
                 "mode": planned.mode.value,
                 "pending": None,
+                **(_as_it_is_now(old, planned) if planned.warns else {"grace_until": None}),
             }
         )
-    if same_event:
-        return None
-    return old.model_copy(
-        update={"version": old.version + 1, "seen": old.seen + 1, "last_seen": now}
+    return _seen_again(old, planned, same_event=same_event, now=now)
+
+
+def _warned(old: FindingRecord, planned: Plan, *, now: datetime) -> FindingRecord:
+    """The record of an open finding from when its owner is warned."""
+    until = now + timedelta(days=planned.finding.reason.grace_days)
+    return _moved(old, State.OPEN, now=now, note=_warning(until)).model_copy(
+        update={
+            "grace_until": until,
+            "held": None,
+            "mode": planned.mode.value,
+            "untold": now,
+            **_as_it_is_now(old, planned),
+        }
     )
+
+
+def _is_warned(old: FindingRecord, planned: Plan) -> bool:
+    """Whether the owner was warned since it is so, and since the rule enforces.
+
+    A credential that was used meanwhile is unused anew, for instance.
+    """
+    until, due = old.grace_until, planned.due
+    return until is not None and due is not None and until >= due
+
+
+def _warning(until: datetime) -> str:
+    return f"warned: acted on after {until:%Y-%m-%d %H:%M} UTC"
+
+
+def _as_it_is_now(old: FindingRecord, planned: Plan) -> dict[str, object]:
+    """What is told of a finding of a rule of time: it has other words every day."""
+    finding = planned.finding
+    return {
+        **_would_now(old, planned),
+        "severity": finding.severity,
+        "reason": finding.reason.text,
+        "details": finding.reason.details,
+        "settings_version": planned.settings_version,
+        **({"owner": planned.owner} if planned.owner is not None else {}),
+    }
+
+
+def _would_now(old: FindingRecord, planned: Plan) -> dict[str, object]:
+    """What enforce would do by now, by each rule that objects: only a sweep hears all of them."""
+    finding = planned.finding
+    swept = finding.evidence.actor.is_keyward
+    return {
+        "also": (*old.also, *(rule for rule in finding.also if rule not in old.also)),
+        "would": planned.would,
+        "also_would": {**({} if swept else old.also_would), **planned.also_would},
+    }
+
+
+def _seen_again(
+    old: FindingRecord, planned: Plan, *, same_event: bool, now: datetime
+) -> FindingRecord | None:
+    """The record of a finding that is still so, with what would be done about it by now.
+
+    A warning is off once the rule isn't to act any more; who changes that again warns anew.
+    """
+    changes: dict[str, object] = {}
+    if old.state in {State.OPEN, State.FAILED}:
+        changes = _would_now(old, planned)
+        if planned.due is None:
+            changes["grace_until"] = None
+    is_news = any(getattr(old, name) != value for name, value in changes.items())
+    if same_event and not is_news:
+        return None
+    counted = {} if same_event else {"seen": old.seen + 1, "last_seen": now}
+    return old.model_copy(update={"version": old.version + 1, **counted, **changes})
 
 
 def _loops(old: FindingRecord, action: AssignAccess, now: datetime) -> bool:
@@ -541,12 +761,11 @@ def settle(
 ) -> FindingRecord | Busy | None:
     """The record to write for a suspicion that the present state doesn't bear out.
 
-    Kept either way, except that a containment which holds is no news, nor that what might have been
-    is not so. An act that a crash left half done is taken over, to be verified and closed.
+    Kept either way, unless that is no news. An act that a crash left half done is taken over, to be
+    verified and closed. A credential that Keyward couldn't contain is settled once it sees by
+    itself that it's gone or inactive: nothing is half done there.
     """
-    if old is None and (
-        isinstance(planned.finding.subject, Contained) or planned.finding.reason.maybe
-    ):
+    if old is None and is_no_news(planned.finding):
         return None
     if old is None:
         fresh = _fresh(replace(planned, action=None), now=now, claim_seconds=claim_seconds)
@@ -558,9 +777,22 @@ def settle(
         if _is_claimed(old, now):
             return None if old.pending is not None else Busy()
         return _moved(old, State.ACTING, now=now, note="taken over", claim_seconds=claim_seconds)
-    if old.state is State.OPEN:
-        return _moved(old, State.RESOLVED, now=now, note=why)
+    own = planned.finding.evidence.actor.is_keyward
+    is_over = own and isinstance(planned.finding.subject, AccessKey | StaticCredential)
+    if old.state is State.OPEN or (old.state is State.FAILED and is_over):
+        closed = _moved(old, State.RESOLVED, now=now, note=why)
+        return closed.model_copy(update={"grace_until": None})
     return None
+
+
+def is_no_news(finding: Finding) -> bool:
+    """Whether nobody need hear that it isn't so, unless it is on record.
+
+    So it is with a containment that holds, with what only might have been, and with all that
+    Keyward looks at by itself.
+    """
+    is_own = finding.evidence.actor.is_keyward
+    return is_own or isinstance(finding.subject, Contained) or finding.reason.maybe
 
 
 def _is_claimed(record: FindingRecord, now: datetime) -> bool:
@@ -650,7 +882,7 @@ def resolved(record: FindingRecord, why: str, *, now: datetime) -> FindingRecord
 def exempted(record: FindingRecord, name: str, *, now: datetime) -> FindingRecord:
     """The record from when an exemption covers it."""
     return _moved(record, State.EXEMPT, now=now, note=f"exemption {name}").model_copy(
-        update={"exempt_by": name, "held": None}
+        update={"exempt_by": name, "held": None, "grace_until": None}
     )
 
 
@@ -692,7 +924,7 @@ def _happened_again(old: FindingRecord, planned: Plan) -> bool:
 
     Of a permission set or an account it is so where it differs in another way than was told; of an
     account also where it could not be given what was told. An event that was late or comes twice is
-    no newer than what is recorded.
+    no newer than what is recorded. Of the rest only an event tells that somebody did it again.
     """
     evidence = planned.finding.evidence
     is_account = isinstance(planned.finding.subject, AccountAccess)
@@ -700,9 +932,17 @@ def _happened_again(old: FindingRecord, planned: Plan) -> bool:
     is_anew = is_told and evidence.event_time > old.evidence.event_time
     if isinstance(planned.finding.subject, PermissionSet | AccountAccess):
         return is_anew and old.details != planned.finding.reason.details
-    return is_anew and isinstance(
-        planned.finding.subject,
-        OwnResource | RootAccessKey | IdentityCenterChange | OrganizationChange | AccountLifecycle,
+    return (
+        is_anew
+        and not evidence.actor.is_keyward
+        and isinstance(
+            planned.finding.subject,
+            OwnResource
+            | RootAccessKey
+            | IdentityCenterChange
+            | OrganizationChange
+            | AccountLifecycle,
+        )
     )
 
 
@@ -728,8 +968,12 @@ def _next_episode(
 def _fresh(planned: Plan, *, now: datetime, claim_seconds: float) -> FindingRecord:
     finding = planned.finding
     subject, owner, evidence = finding.subject, finding.subject.owner, finding.evidence
+    until, note = None, planned.held or ""
     if planned.exempt_by is not None:
         state = State.EXEMPT
+    elif planned.warns:
+        state, until = State.OPEN, now + timedelta(days=finding.reason.grace_days)
+        note = _warning(until)
     else:
         state = State.OPEN if planned.action is None else State.ACTING
     return FindingRecord(
@@ -760,13 +1004,17 @@ def _fresh(planned: Plan, *, now: datetime, claim_seconds: float) -> FindingReco
         ),
         first_seen=now,
         last_seen=now,
-        action=planned.action,
+        action=planned.action if state is State.ACTING else None,
         claim_until=now + timedelta(seconds=claim_seconds) if state is State.ACTING else None,
         exempt_by=planned.exempt_by,
         held=planned.held,
         settings_version=planned.settings_version,
         untold=now if state is State.OPEN else None,
-        history=(Moment(at=now, state=state, note=planned.held or ""),),
+        would=planned.would,
+        also_would=dict(planned.also_would),
+        owner=planned.owner,
+        grace_until=until,
+        history=(Moment(at=now, state=state, note=note),),
     )
 
 
