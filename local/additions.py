@@ -9,7 +9,6 @@ What is added, and why, stands at each function. docs/local-aws.md lists it for 
 from __future__ import annotations
 
 import asyncio
-import base64
 import csv
 import functools
 import io
@@ -22,14 +21,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, responses, router
-from ministack.services import dynamodb, eventbridge, iam, organizations, scheduler, sqs
+from ministack.services import dynamodb, eventbridge, iam, organizations, scheduler
 from ministack.services.cloudformation import (
     changesets,
     engine,
@@ -94,9 +93,7 @@ REPORT_COLUMNS = (
     *("access_key_2_last_used_region", "access_key_2_last_used_service"),
     *("cert_1_active", "cert_1_last_rotated", "cert_2_active", "cert_2_last_rotated"),
 )
-# What moving messages needs besides, on the queue that they are taken from.
-# Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
-TO_MOVE_MESSAGES = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+REPORT_SECONDS = 1
 # A test or the demo makes something older: nobody waits for months.
 OLDER = "/keyward/older"
 STARTED_AT = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -118,7 +115,6 @@ def main() -> None:
     add_use_of_keys()
     add_credential_report()
     add_authorization_details()
-    add_message_moves()
     add_schedules()
     add_ageing()
     add_pseudo_parameters()
@@ -447,10 +443,13 @@ def add_credential_report() -> None:
     get = iam._IAM_HANDLERS["GetCredentialReport"]
 
     def generate(_: Parameters) -> Reply:
-        asked_before = "report" in iam._credential_reports
-        content = credential_report() if asked_before else ""
-        iam._credential_reports["report"] = {"content": content, "generated_time": iam._now()}
-        state = "COMPLETE" if asked_before else "STARTED"
+        known, now = iam._credential_reports.get("report"), time.time()
+        if known and now < known["ready"]:
+            state = "INPROGRESS"
+        else:
+            state, ready = ("COMPLETE", now) if known else ("STARTED", now + REPORT_SECONDS)
+            made = {"content": credential_report(), "generated_time": iam._now(), "ready": ready}
+            iam._credential_reports["report"] = made
         reply: Reply = iam._xml(
             200,
             "GenerateCredentialReportResponse",
@@ -461,7 +460,7 @@ def add_credential_report() -> None:
 
     def get_when_made(parameters: Parameters) -> Reply:
         known = iam._credential_reports.get("report")
-        if known and not known["content"]:
+        if known and time.time() < known["ready"]:
             error: Reply = iam._error(404, "ReportInProgress", "The report is being generated.")
             return error
         reply: Reply = get(parameters)
@@ -557,99 +556,6 @@ def add_authorization_details() -> None:
     iam._IAM_HANDLERS["GetAccountAuthorizationDetails"] = details
 
 
-def add_message_moves() -> None:
-    """Move messages from a dead-letter queue back to where they came from, all at once."""
-    tasks: list[Parameters] = []
-
-    def start(data: Parameters, _: str) -> Parameters:
-        source = data.get("SourceArn", "")
-        moved = move_messages(source, data.get("DestinationArn"))
-        task = {
-            "TaskHandle": base64.b64encode(f"{len(tasks)} {source}".encode()).decode(),
-            "Status": "COMPLETED",
-            "SourceArn": source,
-            "ApproximateNumberOfMessagesMoved": moved,
-            "ApproximateNumberOfMessagesToMove": moved,
-            "StartedTimestamp": int(time.time() * 1000),
-        }
-        tasks.insert(0, task)
-        return {"TaskHandle": task["TaskHandle"]}
-
-    def listed(data: Parameters, _: str) -> Parameters:
-        of_queue = [task for task in tasks if task["SourceArn"] == data.get("SourceArn")]
-        shown = of_queue[: data.get("MaxResults", 1)]
-        # A task that is over has no handle.
-        over = [{k: v for k, v in task.items() if k != "TaskHandle"} for task in shown]
-        return {"Results": over}
-
-    sqs._HANDLERS |= {"StartMessageMoveTask": start, "ListMessageMoveTasks": listed}
-    allow_message_moves()
-
-
-def move_messages(source: str, destination: str | None) -> int:
-    """Put the visible messages of a queue where they came from, and return how many those were."""
-    queue = sqs._queue_by_arn(source)
-    if queue is None:
-        code = "ResourceNotFoundException"
-        raise sqs._Err(code, f"There is no queue {source}.", 404)
-    left = []
-    for message in queue["messages"]:
-        about = dict(message["sys"])
-        came_from = about.pop("DeadLetterQueueSourceArn", "")
-        back = sqs._queue_by_arn(destination or came_from)
-        if back is None or message["visible_at"] > time.time():
-            left.append(message)
-        else:
-            anew = {"receipt_handle": None, "receive_count": 0, "sys": about}
-            back["messages"].append(message | anew)
-    moved = len(queue["messages"]) - len(left)
-    queue["messages"] = left
-    sqs.esm_wake.set()
-    return moved
-
-
-def allow_message_moves() -> None:
-    """Let only those move messages who may receive and delete them there, and send them here."""
-    resource, enforce = iam_actions.extract_resource_arn, iam_evaluator.enforce
-
-    @functools.wraps(resource)
-    def resources(*request: Any, **more: Any) -> str:
-        if request[0] == "sqs" and b'"SourceArn"' in (request[4] or b""):
-            asked = json.loads(request[4])
-            source = asked.get("SourceArn", "")
-            return " ".join([source, *move_destinations(source, asked.get("DestinationArn"))])
-        return str(resource(*request, **more))
-
-    @functools.wraps(enforce)
-    def enforce_all(*asked: Any, resource_arn: str = "*", **more: Any) -> Any:
-        key, action, service, region = asked
-        if service != "sqs" or not action.endswith(("MessageMoveTask", "MessageMoveTasks")):
-            return enforce(*asked, resource_arn=resource_arn, **more)
-        source, *destinations = resource_arn.split()
-        needed = [(action, source)]
-        if action == "sqs:StartMessageMoveTask":
-            needed += [(name, source) for name in TO_MOVE_MESSAGES]
-            needed += [("sqs:SendMessage", destination) for destination in destinations]
-        denials = (
-            enforce(key, name, service, region, resource_arn=arn, **more) for name, arn in needed
-        )
-        return next(filter(None, denials), None)
-
-    iam_actions.extract_resource_arn = resources
-    iam_evaluator.enforce = enforce_all
-
-
-def move_destinations(source: str, destination: str | None) -> Iterator[str]:
-    """The queues that messages of a dead-letter queue go to when they are moved."""
-    if destination:
-        yield destination
-        return
-    for queue in sqs._queues.values():
-        policy = json.loads(queue["attributes"].get("RedrivePolicy") or "{}")
-        if policy.get("deadLetterTargetArn") == source:
-            yield queue["attributes"]["QueueArn"]
-
-
 def add_schedules() -> None:
     """Let a schedule put an event on a bus as it says: ministack puts one of its own there.
 
@@ -679,7 +585,7 @@ def add_schedules() -> None:
 
 
 def add_ageing() -> None:
-    """Let a test make an access key older by days, at an address that AWS doesn't have."""
+    """Let a test make an access key, or a membership, days old, at an address of our own."""
     known = app._handle_admin_config_request
 
     async def handle(path: str, method: str, body: bytes) -> Reply | None:
@@ -687,10 +593,15 @@ def add_ageing() -> None:
             reply: Reply | None = await known(path, method, body)
             return reply
         asked = json.loads(body)
-        key = iam._access_keys.get_scoped(asked["account"], None, asked["access_key_id"])
-        made = time.gmtime(time.time() - asked["days"] * 24 * 3600)
-        key["CreateDate"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", made)
-        key.pop("_Used", None)
+        account, key_id = asked["account"], asked["access_key_id"]
+        made = time.time() - asked["days"] * 24 * 3600
+        if key_id:
+            key = iam._access_keys.get_scoped(account, None, key_id)
+            key["CreateDate"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(made))
+            key.pop("_Used", None)
+        else:
+            owner = os.environ["MINISTACK_ACCOUNT_ID"]
+            organizations._accounts.get_scoped(owner, None, account)["JoinedTimestamp"] = made
         return 200, {"Content-Type": "application/json"}, b"{}"
 
     app._handle_admin_config_request = handle

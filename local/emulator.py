@@ -74,11 +74,13 @@ class Emulator:
             endpoint=self.endpoint, region=region, access_key_id=account, secret_access_key="test"
         )
 
-    def make_older(self, account: str, access_key_id: str, *, days: float) -> None:
+    def make_older(self, account: str, access_key_id: str = "", *, days: float) -> None:
         """Let an access key have been made so many days ago, and never used since.
 
+        Without a key it is the account that joined the organization so long ago.
+
         Raises:
-            urllib.error.HTTPError: the account has no such key.
+            urllib.error.HTTPError: there is no such account, or it has no such key.
 
         """
         about = {"account": account, "access_key_id": access_key_id, "days": days}

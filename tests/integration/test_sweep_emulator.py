@@ -1,4 +1,4 @@
-"""What the sweep asks of the emulator: reports, details, credentials, moved messages, schedules."""
+"""What the sweep asks of the emulator: reports, details, credentials, schedules."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def refused(call: Callable[[], object]) -> str | None:
 
 def report(account: Caller) -> dict[str, dict[str, str]]:
     while account.iam.generate_credential_report()["State"] != "COMPLETE":
-        pass
+        time.sleep(0.2)
     content = account.iam.get_credential_report()["Content"].decode()
     return {row["user"]: row for row in csv.DictReader(content.splitlines())}
 
@@ -70,8 +70,10 @@ def test_first_credential_report_is_not_there_at_once(plain: Organization) -> No
     assert refused(iam.get_credential_report) == "ReportNotPresent"
     assert iam.generate_credential_report()["State"] == "STARTED"
     assert refused(iam.get_credential_report) == "ReportInProgress"
-    assert iam.generate_credential_report()["State"] == "COMPLETE"
+    assert iam.generate_credential_report()["State"] == "INPROGRESS"
+    time.sleep(1.1)
     assert refused(iam.get_credential_report) is None
+    assert iam.generate_credential_report()["State"] == "COMPLETE"
 
 
 def test_credential_report_is_of_the_account_alone(
@@ -141,6 +143,13 @@ def test_key_is_as_old_as_told(plain: Organization, account: Caller, user: str) 
     assert listed["CreateDate"] == made
 
 
+def test_account_joined_as_long_ago_as_told(plain: Organization) -> None:
+    id_ = plain.accounts["network"]
+    plain.emulator.make_older(id_, days=100)
+    joined = plain.hub.organizations.describe_account(AccountId=id_)["Account"]["JoinedTimestamp"]
+    assert timedelta(days=99) < datetime.now(UTC) - joined < timedelta(days=101)
+
+
 def test_details_tell_the_boundary(account: Caller, user: str) -> None:
     account.iam.put_user_permissions_boundary(UserName=user, PermissionsBoundary=READ_ONLY)
     account.iam.attach_user_policy(UserName=user, PolicyArn=READ_ONLY)
@@ -196,78 +205,6 @@ def test_user_without_policies_may_read_none_of_it(account: Caller, user: str) -
     assert refused(iam.get_credential_report) == "AccessDenied"
     assert refused(iam.get_account_authorization_details) == "AccessDenied"
     assert refused(lambda: iam.list_service_specific_credentials(AllUsers=True)) == "AccessDenied"
-
-
-@pytest.fixture
-def dead(plain: Organization) -> tuple[str, str]:
-    """A queue with one message that nobody could take, in its dead-letter queue: their names."""
-    sqs, name = plain.hub.sqs, f"work-{uuid.uuid4().hex[:8]}"
-    sqs.create_queue(QueueName=f"{name}-dead")
-    policy = {"deadLetterTargetArn": f"{QUEUE}:{name}-dead", "maxReceiveCount": "1"}
-    url = sqs.create_queue(
-        QueueName=name,
-        Attributes={"VisibilityTimeout": "0", "RedrivePolicy": json.dumps(policy)},
-    )["QueueUrl"]
-    sqs.send_message(QueueUrl=url, MessageBody="a hint")
-    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
-    assert "Messages" not in sqs.receive_message(QueueUrl=url)
-    return name, f"{name}-dead"
-
-
-def waiting(owner: Caller, queue: str) -> int:
-    url = owner.sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-    found = owner.sqs.get_queue_attributes(
-        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
-    )
-    return int(found["Attributes"]["ApproximateNumberOfMessages"])
-
-
-def test_dead_letters_are_moved_back(plain: Organization, dead: tuple[str, str]) -> None:
-    work, dead_letters = dead
-    sqs = plain.hub.sqs
-    assert (waiting(plain.hub, work), waiting(plain.hub, dead_letters)) == (0, 1)
-    sqs.start_message_move_task(SourceArn=f"{QUEUE}:{dead_letters}")
-    assert (waiting(plain.hub, work), waiting(plain.hub, dead_letters)) == (1, 0)
-    (task,) = sqs.list_message_move_tasks(SourceArn=f"{QUEUE}:{dead_letters}")["Results"]
-    assert (task["Status"], task["ApproximateNumberOfMessagesMoved"]) == ("COMPLETED", 1)
-    url = sqs.get_queue_url(QueueName=work)["QueueUrl"]
-    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
-    assert message["Body"] == "a hint"
-
-
-def test_dead_letters_are_moved_only_by_whom_all_of_it_is_allowed(
-    plain: Organization, dead: tuple[str, str]
-) -> None:
-    work, dead_letters = dead
-    source = f"{QUEUE}:{dead_letters}"
-    name = f"mover-{work}"
-    plain.hub.iam.create_user(UserName=name)
-    key = plain.hub.iam.create_access_key(UserName=name)["AccessKey"]
-    mover = plain.hub.using(key["AccessKeyId"], key["SecretAccessKey"])
-    move = lambda: mover.sqs.start_message_move_task(SourceArn=source)  # noqa: E731  asked again
-
-    def allow(*statements: tuple[list[str], str]) -> None:
-        document = {
-            "Version": "2012-10-17",
-            "Statement": [
-                {"Effect": "Allow", "Action": actions, "Resource": resource}
-                for actions, resource in statements
-            ],
-        }
-        plain.hub.iam.put_user_policy(
-            UserName=name, PolicyName="move", PolicyDocument=json.dumps(document)
-        )
-
-    taking = ["sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage"]
-    assert refused(move) == "AccessDenied"
-    allow((["sqs:StartMessageMoveTask"], source), (["sqs:SendMessage"], f"{QUEUE}:{work}"))
-    assert refused(move) == "AccessDenied"
-    allow(([*taking, "sqs:GetQueueAttributes"], source))
-    assert refused(move) == "AccessDenied"
-    assert waiting(plain.hub, dead_letters) == 1
-    allow(([*taking, "sqs:GetQueueAttributes"], source), (["sqs:SendMessage"], f"{QUEUE}:{work}"))
-    assert refused(move) is None
-    assert waiting(plain.hub, dead_letters) == 0
 
 
 @dataclass(frozen=True, slots=True)
