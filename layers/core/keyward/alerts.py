@@ -45,7 +45,8 @@ def _of_finding(record: FindingRecord) -> Alert:
         "",
         f"What:     {clean(record.subject)}",
         f"Where:    account {record.account}, seen in {clean(record.evidence.region)}",
-        f"Who:      {clean(record.evidence.actor)}",
+        f"Who:      {_who(record)}",
+        *_owner(record),
         f"From:     {clean(record.evidence.source_ip or 'address unknown')}",
         f"When:     {record.evidence.event_time:%Y-%m-%d %H:%M:%S} UTC",
         f"Event:    {clean(record.evidence.event_name)} {clean(record.evidence.event_id)}",
@@ -73,6 +74,23 @@ def _of_finding(record: FindingRecord) -> Alert:
             "enforcement": record.enforcement.value,
         },
     )
+
+
+def _who(record: FindingRecord) -> str:
+    is_by_itself = record.evidence.actor == "Keyward"
+    return "unknown: a sweep found it" if is_by_itself else clean(record.evidence.actor)
+
+
+def _is_warning(record: FindingRecord) -> bool:
+    """Whether its owner is warned: it is acted on later, unless something changes."""
+    return record.state is State.OPEN and record.grace_until is not None
+
+
+def _owner(record: FindingRecord) -> list[str]:
+    """Who is to be warned; nothing where nobody is and nobody was."""
+    if record.owner is None and not _is_warning(record):
+        return []
+    return [f"Owner:    {clean(record.owner or 'nobody knows: no tag, exemption or event tells')}"]
 
 
 def _of_notice(notice: Notice) -> Alert:
@@ -119,6 +137,8 @@ def _line(item: FindingRecord | Notice) -> str:
 
 def _done(record: FindingRecord) -> str:
     """What became of it, in the words of what was asked for."""
+    if _is_warning(record):
+        return f"Warning, acts on {record.grace_until:%Y-%m-%d}"
     if record.action is not None and record.state is State.ACTED:
         return _ACTED.get(record.action.name, _DONE[State.ACTED])
     if record.action is not None and record.state is State.FAILED and record.action.name in _ACTED:
@@ -133,6 +153,11 @@ _ACTED = {
     "recreate-permission-set": "Made again",
     "provision-permission-set": "Provisioned",
     "assign-access": "Access given",
+}
+_WILL = {
+    "deactivate-access-key": "the access key becomes inactive",
+    "deactivate-credential": "the credential becomes inactive",
+    "quarantine-user": "the user is denied everything, and its access keys become inactive",
 }
 _DONE = {
     State.OPEN: "Reported",
@@ -149,6 +174,13 @@ _DONE = {
 def _what_was_done(record: FindingRecord) -> str:
     if record.pending is not None and record.state in {State.ACTING, State.RELEASING}:
         return f"under way: {clean(record.pending.stage)}"
+    if _is_warning(record):
+        act = record.would.action if record.would is not None else None
+        will = _WILL.get(act or "", f"Keyward does what the rule asks for ({act})")
+        return (
+            f"nothing yet. With the first sweep after {record.grace_until:%Y-%m-%d %H:%M} UTC "
+            f"{will}, unless this is no longer so or an exemption covers it"
+        )
     if record.outcome is not None:
         return clean(record.outcome)
     if record.held is not None:

@@ -41,6 +41,16 @@ Name = Annotated[str, StringConstraints(pattern=r"^[ -~]+$")]
 """Printable ASCII: it is repeated in errors, which are one line, and in logs."""
 
 
+_USER_ARN = re.compile(
+    r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):user/(?:[!-~]*/)?(?P<name>[\w+=,.@-]{1,64})",
+    re.ASCII,
+)
+"""A user's ARN: the path, if any, stands before the name.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+"""
+
+
 class SweepPart(StrEnum):
     """The parts of a sweep, each a message of its own.
 
@@ -149,6 +159,23 @@ class _SweepMessage(BaseModel):
     by: Name = Field(default="schedule", max_length=300)
 
 
+class _AnalyzerFinding(_Lenient):
+    findingType: str | None = None  # noqa: N815 - Access Analyzer's name
+    status: str | None = None
+    isDeleted: bool = False  # noqa: N815 - Access Analyzer's name
+    error: object = None
+    accountId: AccountIdText | None = None  # noqa: N815 - Access Analyzer's name
+    resource: str | None = None
+
+
+class _AnalyzerEvent(_Lenient):
+    id: Name = Field(max_length=128)
+    account: AccountIdText
+    region: Name = Field(max_length=64)
+    time: AwareDatetime
+    detail: _AnalyzerFinding
+
+
 class _CanaryDetail(_Lenient):
     sent: AwareDatetime
     way: Name = Field(max_length=64)
@@ -240,18 +267,35 @@ KEYWARD = "keyward"
 """The event source of hints that Keyward gives itself."""
 
 
+USER_CHECK = "UserCheck"
+"""Why Keyward tells itself to look at one IAM user: see facts/iam.py."""
+
+
+ACCESS_ANALYZER = "aws.access-analyzer"
+"""The source of IAM Access Analyzer's own events; those of its API come by CloudTrail as well."""
+
+UNUSED = frozenset({"UnusedIAMUserAccessKey", "UnusedIAMUserPassword"})
+"""The types of its findings that are about an IAM user's credentials.
+
+Source: https://docs.aws.amazon.com/access-analyzer/latest/APIReference/API_FindingSummaryV2.html
+"""
+
 CANARY = "keyward.canary"
 """The source of the canary's events. They come from the account's own default bus."""
 
 
-def message(raw: object) -> Hint | Follow | RolloutStep | SweepStep | Canary:
+def message(  # noqa: PLR0911 - a case each
+    raw: object,
+) -> Hint | Follow | RolloutStep | SweepStep | Canary:
     """What a queue brings: an event, or Keyward's own word to itself. Raises EventError.
 
     Whoever can send such a word gains nothing: it only makes Keyward look at what is.
     """
     if isinstance(raw, Mapping) and raw.get("source") == CANARY:
         canary = _read(_CanaryEvent, raw).detail
-        return Canary(sent=canary.sent.astimezone(UTC), way=canary.way)
+        return Canary(sent=_utc(canary.sent, "canary"), way=canary.way)
+    if isinstance(raw, Mapping) and _is_finding(raw):
+        return _of_analyzer(_read(_AnalyzerEvent, raw))
     if not isinstance(raw, Mapping) or "keyward" not in raw:
         return parse(raw)
     if raw["keyward"] == "sweep":
@@ -276,11 +320,50 @@ def message(raw: object) -> Hint | Follow | RolloutStep | SweepStep | Canary:
         event_id=check.id,
         event_source=KEYWARD,
         event_name=check.why,
-        time=check.time.astimezone(UTC),
+        time=_utc(check.time, f"check {check.id}"),
         account=check.account,
         region=check.region,
         actor=Actor(type="Keyward", invoked_by="Keyward"),
         parameters=dict(check.parameters),
+        response={},
+        origin="sweep",
+    )
+
+
+def _is_finding(raw: Mapping[object, object]) -> bool:
+    return (
+        raw.get("source") == ACCESS_ANALYZER
+        and raw.get("detail-type") != "AWS API Call via CloudTrail"
+    )
+
+
+def _of_analyzer(event: _AnalyzerEvent) -> Hint:
+    """A check of the user whose key or password IAM Access Analyzer takes for unused.
+
+    What else it finds, what is resolved, deleted or could not be analysed claims nothing. The
+    envelope's account is the analyzer's; the finding's own is the user's. Nothing of it is
+    believed: Keyward looks at that user by itself. Raises EventError where no user is named.
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-eventbridge.html
+    """
+    found = event.detail
+    is_ours = found.findingType in UNUSED and found.status == "ACTIVE"
+    parameters: dict[str, str] = {}
+    account = found.accountId or event.account
+    if is_ours and not found.isDeleted and found.error is None:
+        user = _USER_ARN.fullmatch(found.resource or "")
+        if user is None or user["account"] != found.accountId:
+            message = f"event {event.id}: the finding names no IAM user of its account"
+            raise EventError(message)
+        parameters = {"userName": user["name"], "looks": "keys,password"}
+    return Hint(
+        event_id=event.id,
+        event_source=KEYWARD,
+        event_name=USER_CHECK,
+        time=_utc(event.time, f"event {event.id}"),
+        account=account,
+        region=event.region,
+        actor=Actor(type="Keyward", invoked_by="Keyward"),
+        parameters=parameters,
         response={},
         origin="sweep",
     )
@@ -391,11 +474,15 @@ def _hint(record: _Record, account: str) -> Hint:
 
 
 def _in_utc(record: _Record) -> datetime:
-    """The event's time in UTC; a time that leaves the calendar by its offset is none."""
+    return _utc(record.eventTime, f"event {record.eventID}: eventTime")
+
+
+def _utc(time: datetime, of: str) -> datetime:
+    """The time in UTC; one that leaves the calendar by its offset is none."""
     try:
-        return record.eventTime.astimezone(UTC)
+        return time.astimezone(UTC)
     except OverflowError as error:
-        message = f"event {record.eventID}: eventTime {record.eventTime} is no time"
+        message = f"{of}: {time} is no time"
         raise EventError(message) from error
 
 

@@ -47,7 +47,6 @@ from keyward.errors import GatewayError
 from keyward.findings import Containment, FindingRecord, Notice, State
 from keyward.gateways.dynamodb import DynamoDbGateway, Item, RefusedError, Write
 from keyward.livedeny import LiveDeny
-from keyward.model import Contained
 from keyward.planner import Busy, Plan
 from keyward.rollout import Rollout
 from keyward.settings import Accepted
@@ -150,8 +149,6 @@ class Ledger:
 
     def settle(self, planned: Plan, *, why: str, now: datetime) -> Begun:
         """Records that the present state doesn't bear a suspicion out, and why."""
-        finding = planned.finding
-        is_known = isinstance(finding.subject, Contained) or finding.reason.maybe
         return self._advance(
             planned,
             lambda old, wanted: planner.settle(
@@ -159,7 +156,7 @@ class Ledger:
             ),
             before=None,
             now=now,
-            old=self.finding(finding.key) if is_known else None,
+            old=self.finding(planned.finding.key) if planner.is_no_news(planned.finding) else None,
         )
 
     def _advance(

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 
 from keyward import (
     alive,
@@ -39,6 +40,7 @@ from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
 from keyward.events import Canary, Follow, RolloutStep, SweepPart, SweepStep
 from keyward.facts.accounts import NAME_GONE
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
+from keyward.gateways.reach import Reach
 from keyward.ledger import Begun
 from keyward.model import (
     AccountAccess,
@@ -47,8 +49,10 @@ from keyward.model import (
     EventOnly,
     Hint,
     IamUser,
+    IdentityCenterChange,
     OfAccounts,
     OfIdentityCenter,
+    Part,
     PermissionSet,
     Subject,
 )
@@ -58,6 +62,7 @@ from keyward.releasing import LONGEST_WAIT_SECONDS
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import Services
 from keyward.settings import Mode
+from keyward.sweep import ScimToken
 
 SOON_SECONDS = {
     "Busy": 5,
@@ -122,6 +127,7 @@ def _enforce(
         services.baseline_queue.send(body, delay_seconds=min(seconds, LONGEST_WAIT_SECONDS))
         return
     claimed = facts.claimed(hint, settings.catalogue, settings.baselines)
+    _remember_tokens(claimed, hint, services)
     suspected = judge(rules, claimed, hint=hint, settings=settings)
     seconds = 0
     if suspected:
@@ -134,6 +140,23 @@ def _enforce(
         services.queue_of(suspected[0].rule).send(body, delay_seconds=seconds)
     else:  # an event that comes again asks for it then
         _have_looked_at_again(hint, claimed, rules=rules, settings=settings, services=services)
+
+
+def _remember_tokens(claimed: Iterable[Subject], hint: Hint, services: Services) -> None:
+    """Keeps when a SCIM token was made, and forgets one that is gone: no API tells of any."""
+    for subject in claimed if hint.origin == "event" else ():
+        if isinstance(subject, IdentityCenterChange) and subject.part is Part.SCIM_TOKEN:
+            match subject.change:
+                case "CreateBearerToken":
+                    token = ScimToken(id=subject.name or hint.event_id, made_at=hint.time)
+                    services.ledger.scim_token_made(token)
+                case "DeleteBearerToken":
+                    services.ledger.scim_token_gone(subject.name)
+                case "DeleteProvisioningTenant":
+                    for token in services.ledger.scim_tokens():
+                        services.ledger.scim_token_gone(token.id)
+                case _:
+                    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,18 +220,20 @@ class _Case:
         excused, own = self._without_exempt(own)
         if not others:
             return own, [], excused
-        reach = self.services.reach(self.hint.account, self.now)
+        reach = self._reach_of_a_look()
         ledger = self.services.ledger
         known, gone = facts.identified(
             _subjects(others), hint=self.hint, reach=reach, ledger=ledger, now=self.now
         )
         exempt, named = self._without_exempt(self._judge(known))
         excused += [planned for planned in exempt if not planned.finding.reason.maybe]
-        present = facts.current(_subjects(named), reach=reach, ledger=ledger, now=self.now)
+        unsure = _subjects(finding for finding in named if finding.reason.maybe)
+        present = facts.current(
+            _subjects(named), reach=reach, ledger=ledger, now=self.now, unsure=unsure
+        )
         _, confirmed = self._without_exempt(self._judge(present))
-        borne_out = {_identity(finding) for finding in confirmed}
         unconfirmed = [finding for finding in others if finding.subject in gone]
-        unconfirmed += [finding for finding in named if _identity(finding) not in borne_out]
+        unconfirmed += [finding for finding in named if not _is_borne_out(finding, confirmed)]
         return own + confirmed, unconfirmed, excused
 
     def plan(self, findings: Iterable[Finding]) -> list[Plan]:
@@ -244,6 +269,8 @@ class _Case:
             else:
                 planned = replace(planned, action=action)
                 before = _before_containment(subject, before)
+        if planned.warns and planned.owner is None:
+            planned = replace(planned, owner=self.maker(planned.finding))
         begun = self.services.ledger.begin(planned, before=before, now=self.now)
         logger.info(
             "finding recorded",
@@ -260,6 +287,21 @@ class _Case:
         if begun.proceed and begun.record is not None and _shows_no_more(planned.finding.subject):
             self._have_finished(begun.record)
         self._complete(begun, before)
+
+    def maker(self, finding: Finding) -> str | None:
+        """Who is to be warned where nothing names an owner: who made it, as the ledger has it.
+
+        Asked only where the finding isn't known to have an owner.
+        """
+        ledger = self.services.ledger
+        known = ledger.finding(finding.key)
+        if known is not None and known.grace_until is not None:
+            return None
+        for key in planner.findings_of_making(finding):
+            made = ledger.finding(key)
+            if made is not None and (who := planner.maker_in(made)) is not None:
+                return who
+        return None
 
     def settle(self, planned: Plan) -> None:
         """Records a suspicion that the state doesn't bear out; finishes what a crash left."""
@@ -339,6 +381,13 @@ class _Case:
         """Sees to it that a crash in the act is mended though the event tells of it no more."""
         seconds = math.ceil(self.services.environment.claim_seconds) + LEFT_SECONDS
         self.services.queue_of(record.rule).follow(record.key, ticket=0, delay_seconds=seconds)
+
+    def _reach_of_a_look(self) -> Reach:
+        """What a look needs; a sweep, which looks at much of a user, reads each list once."""
+        reach = self.services.reach(self.hint.account, self.now)
+        if self.hint.origin == "event":
+            return reach
+        return replace(reach, iam=cache(lambda: reach.iam().reading_once()))
 
     def _judge(self, subjects: Iterable[Subject]) -> list[Finding]:
         return judge(self.rules, subjects, hint=self.hint, settings=self.settings)
@@ -647,6 +696,13 @@ def _subjects(findings: Iterable[Finding]) -> list[Subject]:
         if finding.subject not in subjects:
             subjects.append(finding.subject)
     return subjects
+
+
+def _is_borne_out(suspected: Finding, confirmed: Iterable[Finding]) -> bool:
+    """Whether the rule objects to the subject as it is: of what only may be so, just to that."""
+    if suspected.reason.maybe:
+        return any(finding.key == suspected.key for finding in confirmed)
+    return any(_identity(finding) == _identity(suspected) for finding in confirmed)
 
 
 def _identity(finding: Finding) -> tuple[str, str]:

@@ -5,7 +5,7 @@ at all. `identified` finds out whom it is about, `current` reads just those subj
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -129,13 +129,21 @@ def recorded(
 
 
 def current(
-    subjects: Iterable[Subject], *, reach: "Reach", ledger: "Ledger", now: datetime
+    subjects: Iterable[Subject],
+    *,
+    reach: "Reach",
+    ledger: "Ledger",
+    now: datetime,
+    unsure: Collection[Subject] = (),
 ) -> list[Subject]:
-    """Just those subjects, as they are in AWS now; left out are those that are gone."""
+    """Just those subjects, as they are in AWS now; left out are those that are gone.
+
+    Of the `unsure` ones a rule couldn't yet tell: what costs a call more is read of these alone.
+    """
     subjects = tuple(subjects)
     found: list[Subject] = [subject for subject in subjects if isinstance(subject, EventOnly)]
     if in_iam := [subject for subject in subjects if isinstance(subject, OfIam)]:
-        found += iam.current(in_iam, iam=reach.iam())
+        found += iam.current(in_iam, iam=reach.iam(), unsure=unsure)
     if others := [subject for subject in subjects if isinstance(subject, OfIdentityCenter)]:
         found += identity_center.current(others, reach=reach, ledger=ledger, now=now)
     if in_org := [subject for subject in subjects if isinstance(subject, OfAccounts)]:

@@ -1,11 +1,14 @@
 """IAM users, their credentials and policies: as an event claims them, and as they are now."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
+from keyward import events
 from keyward.actions import (
+    AWS_QUARANTINE_ARN,
     DENY_ALL_ARN,
     MARKER_TAG,
     QUARANTINE_GROUP,
@@ -30,6 +33,7 @@ from keyward.model import (
     PolicyDocument,
     RootAccessKey,
     StaticCredential,
+    Subject,
     UserPolicy,
 )
 
@@ -53,6 +57,27 @@ OUR_GROUP_CHANGES = (
 EVERYBODY = "*"
 """In place of a name: everybody whom a changed policy or group concerns."""
 
+ALL = "*"
+"""In place of an id: all of the kind that the user has."""
+
+USER_CHECK = events.USER_CHECK
+"""Keyward's word to itself to look at one IAM user, as a sweep gives it.
+
+Parameters: `userName`; `userId` and `createdAt`, as far as they are known, by which a namesake is
+told apart; `since`, from when on that is new which has no date of its own. `looks` says at what
+(LOOKS); `root` needs no name. `keys`, `credentials` (kind:id) and `policies` are the ids of those
+about which findings are open: these are settled where the thing is gone or inactive. Lists have
+commas between; a comma within an id is %2C.
+"""
+
+LOOKS = frozenset(
+    (
+        *("user", "keys", "password", "credentials"),
+        *("policies", "principal", "containment", "root"),
+    )
+)
+"""What a check looks at. Of a principal that is what it may do."""
+
 
 def claimed(hint: Hint) -> tuple[OfIam, ...]:
     """The subjects that the event speaks of, as it claims them. No AWS call.
@@ -61,18 +86,21 @@ def claimed(hint: Hint) -> tuple[OfIam, ...]:
     response over 100 KB, and such an event must reach a human and not be overlooked.
     Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
     """
+    if hint.event_source == events.KEYWARD:
+        return tuple(_checked(hint)) if hint.event_name == USER_CHECK else ()
     reader = _READERS.get((hint.event_source, hint.event_name))
     return reader(hint) if reader else ()
 
 
-def identified(
+def identified(  # noqa: C901 - a case each
     subjects: Iterable[OfIam], *, hint: Hint, iam: "IamGateway", ledger: "Ledger", now: datetime
 ) -> tuple[list[OfIam], list[OfIam]]:
     """The claimed subjects with their owners as IAM knows them now, exact; and the gone ones.
 
     Gone is also whose name another user took over: one whose unique id differs from the event's,
     or who was created after the event. A claimed containment becomes those that the ledger holds,
-    if any. One GetUser for each user, one query of the ledger at most.
+    if any. One GetUser for each user, one query of the ledger at most. Where Keyward looks by
+    itself, all of a kind become each that there is: one list for each kind.
     """
     subjects = tuple(subjects)
     held = (
@@ -87,6 +115,8 @@ def identified(
             users[owner.name] = _present(owner, hint, iam)
         return users[owner.name]
 
+    if hint.origin == "sweep":
+        return _found_by_check(subjects, held=held, present=present, iam=iam, ledger=ledger)
     found: list[OfIam] = []
     gone: list[OfIam] = []
     for subject in subjects:
@@ -120,13 +150,126 @@ def identified(
     return found, gone
 
 
+def _found_by_check(  # noqa: C901 - a case each
+    subjects: Iterable[OfIam],
+    *,
+    held: Iterable[Containment],
+    present: Callable[[IamUser], IamUser | None],
+    iam: "IamGateway",
+    ledger: "Ledger",
+) -> tuple[list[OfIam], list[OfIam]]:
+    """Whom a check is about, each subject once; gone is also a containment that nobody holds."""
+    found: dict[tuple[type[OfIam], str | None], OfIam] = {}
+    gone: list[OfIam] = []
+    for subject in subjects:
+        user = None if subject.owner is None else present(subject.owner)
+        here: list[OfIam] = []
+        match subject:
+            case RootAccessKey():
+                here = [subject]
+            case AccessKey() if not _is_all(subject):
+                owner = user or _renamed(subject, iam)
+                here = [] if owner is None else [replace(subject, owner=owner)]
+            case _ if user is None:
+                pass
+            case IamUser():
+                here = [user]
+            case IamPrincipal():
+                here = [replace(iam.principal("user", user.name), since=subject.since)]
+            case Contained():
+                here = list(_held(subject, user, held, ledger))
+            case AccessKey() | StaticCredential() | UserPolicy() if _is_all(subject):
+                here = list(_all_of(subject, user, iam))
+            case _:
+                here = [replace(subject, owner=user)]
+        for it in here:
+            found.setdefault((type(it), it.unique_id), it)
+        if not here and not _is_all(subject):
+            gone.append(subject)
+    return list(found.values()), gone
+
+
+def _is_all(subject: OfIam) -> bool:
+    match subject:
+        case AccessKey(key_id=id_) | StaticCredential(credential_id=id_) | UserPolicy(name=id_):
+            return id_ == ALL
+        case _:
+            return False
+
+
+def _all_of(
+    claim: AccessKey | StaticCredential | UserPolicy, user: IamUser, iam: "IamGateway"
+) -> Iterator[OfIam]:
+    """All of this kind that the user has and that works."""
+    match claim:
+        case AccessKey():
+            yield from (key for key in _keys(user, iam).values() if key.active)
+        case StaticCredential(kind=kind):
+            yield from (it for it in iam.credentials(user, kind).values() if it.active)
+        case UserPolicy(arn=only):
+            for arn in sorted(iam.attached_policies(user.name)):
+                if arn.startswith(AWS_QUARANTINE_ARN) is (only is not None):
+                    name = arn.rpartition("/")[2]
+                    yield UserPolicy(owner=user, name=name, arn=arn, since=claim.since)
+            for name in sorted(iam.inline_policies(user.name)) if only is None else ():
+                yield UserPolicy(owner=user, name=name, since=claim.since)
+
+
+def _keys(owner: IamUser, iam: "IamGateway") -> dict[str, AccessKey]:
+    """The user's access keys by id; of each, when the newest that is active and newer was made."""
+    keys = iam.access_keys(owner)
+    made = [key.created_at for key in keys.values() if key.active and key.created_at is not None]
+    newest = max(made, default=None)
+    return {
+        id_: replace(key, newer_since=newest)
+        if newest is not None and key.created_at is not None and key.created_at < newest
+        else key
+        for id_, key in keys.items()
+    }
+
+
+def _held(
+    claim: Contained, user: IamUser, held: Iterable[Containment], ledger: "Ledger"
+) -> Iterator[Contained]:
+    """What the ledger holds contained of the user; of a claimed credential, just that.
+
+    The keys of a user in quarantine are part of that.
+    """
+    for containment in held:
+        target, of = containment.user, list[IamUser | AccessKey | StaticCredential]()
+        if target is None or target.user_id != user.user_id:
+            continue
+        match containment.action:
+            case QuarantineUser():
+                of = [user]
+            case DeactivateAccessKeys(key_ids=ids):
+                named = ids if ids is not None else tuple(containment.before.statuses)
+                of = [AccessKey(owner=user, key_id=id_, active=True) for id_ in named]
+            case DeactivateCredential(kind=kind, credential_id=id_):
+                of = [StaticCredential(owner=user, kind=kind, credential_id=id_, active=True)]
+            case _:
+                continue
+        for it in of:
+            is_meant = isinstance(claim.of, IamUser) or claim.of.unique_id == it.unique_id
+            if is_meant and not _never_held(containment, it, ledger):
+                yield replace(
+                    claim,
+                    of=it,
+                    finding=containment.finding,
+                    was_active=containment.before.statuses.get(it.unique_id or "", True),
+                )
+
+
 def recorded(
     subjects: Iterable[OfIam], *, hint: Hint, ledger: "Ledger", now: datetime
 ) -> list[OfIam]:
     """The claimed subjects as far as the ledger alone knows them, where IAM can't be read.
 
-    A claimed containment that the ledger doesn't hold is left out.
+    A claimed containment that the ledger doesn't hold is left out; so is what no act led to, since
+    Keyward only looks by itself: that it can't, the sweep tells.
     """
+    if hint.origin == "sweep":
+        return []
     subjects = tuple(subjects)
     held = (
         ledger.contained(hint.account, now=now)
@@ -178,6 +321,8 @@ def _present(owner: IamUser, hint: Hint, iam: "IamGateway") -> IamUser | None:
         return None
     if owner.user_id is not None:
         return user if user.user_id == owner.user_id else None
+    if hint.origin == "sweep" and owner.created_at is not None and user.created_at is not None:
+        return user if abs(user.created_at - owner.created_at) <= CLOCK_SKEW else None
     is_later = user.created_at is not None and user.created_at > hint.time + CLOCK_SKEW
     return None if is_later else user
 
@@ -236,16 +381,22 @@ def _contained_of(
             return None
 
 
-def current(subjects: Iterable[OfIam], *, iam: "IamGateway") -> list[OfIam]:
+def current(
+    subjects: Iterable[OfIam], *, iam: "IamGateway", unsure: Collection[Subject] = ()
+) -> list[OfIam]:
     """Just those subjects, as they are in AWS now; left out are those that are gone.
 
     Expects them identified. `since` of an access key or credential that was switched on again
-    stays the event's: the violation began then.
+    stays the event's: the violation began then. Of active keys among `unsure` the last use is
+    read, too: one call more for each.
     """
     found: list[OfIam] = []
     for subject in subjects:
         try:
             present = _now(subject, iam)
+            if isinstance(present, AccessKey) and present.active and subject in unsure:
+                used_at = iam.key_used_at(present.key_id)
+                present = replace(present, used_at=used_at, use_known=True)
         except NotFoundError:
             present = None
         found += [present] if present is not None else []
@@ -259,10 +410,12 @@ def _now(subject: OfIam, iam: "IamGateway") -> OfIam | None:  # noqa: PLR0911 - 
         case IamPrincipal():
             return iam.with_policies(subject)
         case AccessKey():
-            key = iam.access_keys(subject.owner).get(subject.key_id)
+            key = _keys(subject.owner, iam).get(subject.key_id)
             return key and replace(key, since=_later(key.since, subject.since))
-        case ConsolePassword():
-            return iam.console_password(subject.owner)
+        case ConsolePassword(owner=owner):
+            password = iam.console_password(owner)
+            known = owner.created_at is not None
+            return password and replace(password, used_at=owner.password_used_at, use_known=known)
         case StaticCredential():
             found = iam.credentials(subject.owner, subject.kind).get(subject.credential_id)
             return found and replace(found, since=_later(found.since, subject.since))
@@ -362,6 +515,95 @@ def _is_denied(user: IamUser, iam: "IamGateway") -> bool:
 def _later(created: datetime | None, claimed: datetime | None) -> datetime | None:
     known = [at for at in (created, claimed) if at is not None]
     return max(known, default=None)
+
+
+def _checked(hint: Hint) -> Iterator[OfIam]:  # noqa: C901 - a look each
+    """Reads Keyward's word to itself to look at one user; what has an id of its own comes first."""
+    looks = _listed(hint, "looks")
+    if unknown := sorted(looks - LOOKS):
+        message = f"event {hint.event_id}: nobody knows how to look at {unknown[0]!r}"
+        raise EventError(message)
+    since = _date(hint, "since")
+    if "root" in looks:
+        yield RootAccessKey(account=hint.account, since=since)
+    keys, policies = _listed(hint, "keys"), _listed(hint, "policies")
+    known = [_credential(hint, it) for it in sorted(_listed(hint, "credentials"))]
+    if not (looks - {"root"} or keys or policies or known):
+        return
+    user = IamUser(
+        account=hint.account,
+        name=_user_name(hint),
+        user_id=text_of(hint.parameters, "userId"),
+        created_at=_date(hint, "createdAt"),
+    )
+    by_id: tuple[AccessKey | StaticCredential, ...] = (
+        *(AccessKey(owner=user, key_id=id_, active=True) for id_ in sorted(keys)),
+        *(
+            StaticCredential(owner=user, kind=kind, credential_id=id_, active=True)
+            for kind, id_ in known
+        ),
+    )
+    yield from by_id
+    yield from (_policy(user, id_, since) for id_ in sorted(policies))
+    if "user" in looks:
+        yield user
+    if "keys" in looks:
+        yield AccessKey(owner=user, key_id=ALL, active=True)
+    if "password" in looks:
+        yield ConsolePassword(owner=user)
+    if "credentials" in looks:
+        for kind in CredentialKind:
+            yield StaticCredential(owner=user, kind=kind, credential_id=ALL, active=True)
+    if "policies" in looks:
+        yield UserPolicy(owner=user, name=ALL, since=since)
+        yield UserPolicy(owner=user, name=ALL, arn=AWS_QUARANTINE_ARN, since=since)
+    if "principal" in looks:
+        yield IamPrincipal(
+            account=hint.account,
+            kind="user",
+            name=user.name,
+            principal_id=user.user_id,
+            user=user,
+            since=since,
+        )
+    if "containment" in looks:
+        for of in (user, *by_id):
+            yield Contained(of=of, finding=None, holds=None, since=since)
+
+
+def _credential(hint: Hint, text: str) -> tuple[CredentialKind, str]:
+    kind, _, id_ = text.partition(":")
+    if kind not in list(CredentialKind) or not id_:
+        message = f"event {hint.event_id}: {text[:64]!r} is no kind:id of a credential"
+        raise EventError(message)
+    return CredentialKind(kind), id_
+
+
+def _policy(user: IamUser, id_: str, since: datetime | None) -> UserPolicy:
+    """The policy of a finding's unique id, with or without the user's own before it."""
+    policy = id_.removeprefix(f"{user.user_id}/")
+    arn = policy if policy.startswith("arn:") else None
+    return UserPolicy(owner=user, name=policy.rpartition("/")[2], arn=arn, since=since)
+
+
+def _listed(hint: Hint, name: str) -> frozenset[str]:
+    items = (text_of(hint.parameters, name) or "").split(",")
+    return frozenset(unquote(item.strip()) for item in items if item.strip())
+
+
+def _date(hint: Hint, name: str) -> datetime | None:
+    text = text_of(hint.parameters, name)
+    if text is None:
+        return None
+    try:
+        date = datetime.fromisoformat(text)
+        if date.tzinfo is not None:
+            return date.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        message = f"event {hint.event_id}: {name} is no time"
+        raise EventError(message) from error
+    message = f"event {hint.event_id}: {name} lacks a time zone"
+    raise EventError(message)
 
 
 def _created_user(hint: Hint) -> tuple[OfIam, ...]:

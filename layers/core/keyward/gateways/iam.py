@@ -1,8 +1,9 @@
 """IAM of one account. Lists are read to their last page; names are those of IAM's API."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP
@@ -37,17 +38,44 @@ class IamGateway:
         account: str,
         client: "IAMClient",
         documents: dict[tuple[str, str], str] | None = None,
+        memory: dict[tuple[object, ...], Any] | None = None,
     ) -> None:
-        """`documents` keeps texts of managed policies by unique id and version: none changes."""
+        """`documents` keeps texts of managed policies by unique id and version: none changes.
+
+        `memory` keeps what was read of users: see `reading_once`.
+        """
         self.account = account
         self._client = client
         self._documents = {} if documents is None else documents
+        self._memory = memory
+
+    def reading_once(self) -> "IamGateway":
+        """The same, but it reads each user and each list of a user once: for a single look.
+
+        What it shows doesn't change while Keyward acts: nothing is verified by it.
+        """
+        return IamGateway(
+            account=self.account, client=self._client, documents=self._documents, memory={}
+        )
+
+    def _once[T](self, key: tuple[object, ...], read: Callable[[], T]) -> T:
+        if self._memory is None:
+            return read()
+        if key not in self._memory:
+            self._memory[key] = read()
+        known: T = self._memory[key]
+        return known
 
     def user(self, name: str) -> IamUser:
         """The user of this name, with its unique id, tags and boundary. One call.
 
+        IAM tells nothing of the password's last use where there was none since 2014.
         Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetUser.html
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_User.html
         """
+        return self._once(("user", name), lambda: self._user(name))
+
+    def _user(self, name: str) -> IamUser:
         with translated(f"GetUser {name} in {self.account}"):
             user = self._client.get_user(UserName=name)["User"]
         return IamUser(
@@ -59,10 +87,14 @@ class IamGateway:
             created_at=user["CreateDate"],
             boundary_arn=user.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
             tags={tag["Key"]: tag["Value"] for tag in user.get("Tags", [])},
+            password_used_at=user.get("PasswordLastUsed"),
         )
 
     def access_keys(self, owner: IamUser) -> dict[str, AccessKey]:
-        """The user's access keys by id."""
+        """The user's access keys by id. When they were used last isn't read."""
+        return self._once(("keys", owner.name, owner.user_id), lambda: self._access_keys(owner))
+
+    def _access_keys(self, owner: IamUser) -> dict[str, AccessKey]:
         keys = {}
         with translated(f"ListAccessKeys of {owner.name} in {self.account}"):
             for page in self._client.get_paginator("list_access_keys").paginate(
@@ -74,8 +106,19 @@ class IamGateway:
                         key_id=key["AccessKeyId"],
                         active=key["Status"] == "Active",
                         since=key["CreateDate"],
+                        created_at=key["CreateDate"],
                     )
         return keys
+
+    def key_used_at(self, key_id: str) -> datetime | None:
+        """When the access key was used last; None where it never was. One call.
+
+        Raises NotFoundError where the key is gone.
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKeyLastUsed.html
+        """
+        with translated(f"GetAccessKeyLastUsed of {key_id} in {self.account}"):
+            answer = self._client.get_access_key_last_used(AccessKeyId=key_id)
+        return answer["AccessKeyLastUsed"].get("LastUsedDate")
 
     def user_of_key(self, key_id: str) -> str | None:
         """The name that the owner of an access key has now; None where the key is gone.
@@ -112,6 +155,10 @@ class IamGateway:
 
     def credentials(self, owner: IamUser, kind: CredentialKind) -> dict[str, StaticCredential]:
         """The user's credentials of this kind, by id."""
+        key = (kind, owner.name, owner.user_id)
+        return self._once(key, lambda: self._credentials(owner, kind))
+
+    def _credentials(self, owner: IamUser, kind: CredentialKind) -> dict[str, StaticCredential]:
         with translated(f"listing {kind}s of {owner.name} in {self.account}"):
             found = {
                 CredentialKind.SSH_PUBLIC_KEY: self._ssh_public_keys,
@@ -187,6 +234,9 @@ class IamGateway:
 
     def attached_policies(self, user_name: str) -> frozenset[str]:
         """ARNs of the managed policies attached to the user."""
+        return self._once(("attached", user_name), lambda: self._attached_policies(user_name))
+
+    def _attached_policies(self, user_name: str) -> frozenset[str]:
         with translated(f"ListAttachedUserPolicies of {user_name} in {self.account}"):
             pages = self._client.get_paginator("list_attached_user_policies").paginate(
                 UserName=user_name
@@ -197,6 +247,9 @@ class IamGateway:
 
     def inline_policies(self, user_name: str) -> frozenset[str]:
         """Names of the user's inline policies."""
+        return self._once(("inline", user_name), lambda: self._inline_policies(user_name))
+
+    def _inline_policies(self, user_name: str) -> frozenset[str]:
         with translated(f"ListUserPolicies of {user_name} in {self.account}"):
             pages = self._client.get_paginator("list_user_policies").paginate(UserName=user_name)
             return frozenset(name for page in pages for name in page["PolicyNames"])
@@ -291,6 +344,9 @@ class IamGateway:
         return replace(principal, policies=tuple(policies), boundary=boundary)
 
     def _groups_of(self, user_name: str) -> list[str]:
+        return self._once(("groups", user_name), lambda: self._groups(user_name))
+
+    def _groups(self, user_name: str) -> list[str]:
         with translated(f"ListGroupsForUser {user_name} in {self.account}"):
             pages = self._client.get_paginator("list_groups_for_user").paginate(UserName=user_name)
             return [group["GroupName"] for page in pages for group in page["Groups"]]
@@ -338,11 +394,7 @@ class IamGateway:
 
     def in_quarantine_group(self, user_name: str) -> bool:
         """Whether the user is in the quarantine group."""
-        with translated(f"ListGroupsForUser {user_name} in {self.account}"):
-            pages = self._client.get_paginator("list_groups_for_user").paginate(UserName=user_name)
-            return any(
-                group["GroupName"] == QUARANTINE_GROUP for page in pages for group in page["Groups"]
-            )
+        return QUARANTINE_GROUP in self._groups_of(user_name)
 
     def quarantine_group_denies(self) -> bool:
         """Whether the quarantine group still denies everything, by the policy as deployed."""
