@@ -1,7 +1,8 @@
 """An organization under moto, with what moto lacks, every call counted, and faults on demand.
 
 What moto lacks of IAM (permissions boundaries of users, service-specific credentials, the quotas
-of policies and groups) stands in `Extension`; everything else is moto's.
+of policies and groups, credential reports that know root and grow old) stands in `Extension`;
+everything else is moto's.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from keyward import pipeline, rules
 from keyward.actions import DENY_ALL_ARN, QUARANTINE_GROUP
 from keyward.findings import FindingRecord, Notice, State
 from keyward.ledger import Ledger
+from keyward.own import HUB_FORWARDERS, MEMBER_FORWARDERS
 from keyward.services import Environment, Services
 from keyward.settings import Accepted
 from local.cloudtrail import envelope, shaped
@@ -33,6 +35,8 @@ HUB = "123456789012"
 REGION = "us-east-1"
 CENTER_QUEUE = "keyward-identity-center-guard"
 BASELINE_QUEUE = "keyward-account-baseline"
+IAM_SWEEP_QUEUE = "keyward-iam-sweep"
+BUS = f"arn:aws:events:{REGION}:{HUB}:event-bus/keyward"
 UNCOUNTED = {"AssumeRole", "GetCallerIdentity", "DescribeAccount"}
 """Paid once for an account and credential lifetime, not for an event."""
 
@@ -51,6 +55,11 @@ class Extension:
     doubts: list[dict[str, str]] = field(default_factory=list)
     policy_slots: int = 10
     group_slots: int = 10
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    roots_with_keys: set[str] = field(default_factory=set)
+    reports: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
+    reports_are_kept: bool = False
+    """As AWS keeps a credential report for four hours; else one that was read is forgotten."""
 
     def answer(
         self, account: str, operation: str, params: dict[str, Any], call: Callable[[], Any]
@@ -84,6 +93,25 @@ class Extension:
                 held = self.credentials.setdefault(key, {})
                 held[credential["ServiceSpecificCredentialId"]] = credential
                 return {"ServiceSpecificCredential": dict(credential)}
+            case "GenerateCredentialReport" | "GetCredentialReport":
+                return self._credential_report(account, operation, call)
+            case "GetAccountAuthorizationDetails":
+                answer = call()
+                for detail in answer["UserDetailList"]:
+                    if boundary := self.boundaries.get((account, detail["UserName"])):
+                        detail["PermissionsBoundary"] = {"PermissionsBoundaryArn": boundary}
+                # moto takes AWS's own policies for the account's.
+                mine = [it for it in answer["Policies"] if f"::{account}:" in it["Arn"]]
+                return answer | {"Policies": mine}
+            case "ListServiceSpecificCredentials" if params.get("AllUsers"):
+                return {
+                    "ServiceSpecificCredentials": [
+                        dict(item)
+                        for (of, _), held in self.credentials.items()
+                        for item in held.values()
+                        if of == account
+                    ]
+                }
             case "ListServiceSpecificCredentials":
                 return {
                     "ServiceSpecificCredentials": [
@@ -113,6 +141,39 @@ class Extension:
                 pass
         return call()
 
+    def _credential_report(self, account: str, operation: str, call: Callable[[], Any]) -> Any:
+        if operation == "GenerateCredentialReport":
+            state = "COMPLETE" if account in self.reports else "STARTED"
+            if state == "STARTED":
+                call()
+                self.reports[account] = (self.clock(), self._report(account))
+            return {"State": state}
+        if account not in self.reports:
+            raise aws_error("ReportNotPresent", operation, 410)
+        made, content = self.reports[account]
+        if not self.reports_are_kept:
+            del self.reports[account]
+        return {"Content": content, "ReportFormat": "text/csv", "GeneratedTime": made}
+
+    def _report(self, account: str) -> bytes:
+        """moto's credential report as it is now, and the root user's line, which moto lacks."""
+        report: str = iam_backends[account]["aws"].get_credential_report()
+        header, _, users = report.partition("\n")
+        root = dict.fromkeys(header.split(","), "N/A") | {
+            "user": "<root_account>",
+            "arn": f"arn:aws:iam::{account}:root",
+            "user_creation_time": "2020-01-01T00:00:00+00:00",
+            "password_enabled": "not_supported",
+            "password_last_used": "no_information",
+            "password_last_changed": "not_supported",
+            "mfa_active": "true",
+            "access_key_1_active": "true" if account in self.roots_with_keys else "false",
+            "access_key_2_active": "false",
+            "cert_1_active": "false",
+            "cert_2_active": "false",
+        }
+        return "\n".join([header, ",".join(root.values()), users]).encode()
+
 
 def aws_error(code: str, operation: str, status: int = 400) -> ClientError:
     return ClientError(
@@ -137,6 +198,7 @@ class World:
     _administrators: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        self.extension.clock = lambda: self.now
         self.restart()
 
     def restart(self) -> None:
@@ -149,6 +211,8 @@ class World:
                 topic_arn=f"arn:aws:sns:{REGION}:{HUB}:keyward-alerts",
                 center_queue_url=f"https://sqs.{REGION}.amazonaws.com/{HUB}/{CENTER_QUEUE}",
                 baseline_queue_url=f"https://sqs.{REGION}.amazonaws.com/{HUB}/{BASELINE_QUEUE}",
+                iam_sweep_queue_url=f"https://sqs.{REGION}.amazonaws.com/{HUB}/{IAM_SWEEP_QUEUE}",
+                region=REGION,
             ),
             sleep=lambda _seconds: None,
         )
@@ -161,16 +225,17 @@ class World:
         """IAM of an account, by an administrator of it."""
         account = account or self.member
         if account not in self._administrators:
-            self._administrators[account] = self._administrator(account)
+            self._administrators[account] = self.administrator(account, "iam")
         return self._administrators[account]
 
-    def _administrator(self, account: str) -> Any:
+    def administrator(self, account: str, service: str) -> Any:
+        """A client of an administrator of the account."""
         credentials = boto3.client("sts", region_name=REGION).assume_role(
             RoleArn=f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole",
             RoleSessionName="admin",
         )["Credentials"]
-        return boto3.client(
-            "iam",
+        return boto3.client(  # type: ignore[call-overload]  # the service is a variable
+            service,
             region_name=REGION,
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],
@@ -328,12 +393,13 @@ def a_world(monkeypatch: Any) -> Iterator[World]:
             _prepare(account)
         create_ledger()
         boto3.client("sns", region_name=REGION).create_topic(Name="keyward-alerts")
-        for queue in (CENTER_QUEUE, BASELINE_QUEUE):
+        for queue in (CENTER_QUEUE, BASELINE_QUEUE, IAM_SWEEP_QUEUE):
             boto3.client("sqs", region_name=REGION).create_queue(QueueName=queue)
         now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=5)
         world = World(member=members[0], other_member=members[1], now=now)
         for account in (HUB, *members):
             _add_quarantine_group(world, account)
+            _add_forwarders(world, account)
         _intercept(world, monkeypatch)
         yield world
 
@@ -342,6 +408,7 @@ def prepare(world: World, account: str) -> None:
     """Makes an account of the organization as ready as the two that every world has."""
     _prepare(account)
     _add_quarantine_group(world, account)
+    _add_forwarders(world, account)
 
 
 def _add_quarantine_group(world: World, account: str) -> None:
@@ -353,6 +420,14 @@ def _add_quarantine_group(world: World, account: str) -> None:
         PolicyName="keyward-deny-all",
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
     )
+
+
+def _add_forwarders(world: World, account: str) -> None:
+    """The rules that put an account's events onto the hub's bus."""
+    client = world.administrator(account, "events")
+    for rule in ("keyward-forward", *HUB_FORWARDERS) if account == HUB else MEMBER_FORWARDERS:
+        client.put_rule(Name=rule, EventPattern=json.dumps({"source": ["aws.iam"]}))
+        client.put_targets(Rule=rule, Targets=[{"Id": "hub", "Arn": BUS}])
 
 
 def _prepare(account: str) -> None:

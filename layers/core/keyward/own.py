@@ -55,11 +55,55 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
         "UpdateFunctionCode20150331v2",
         "UpdateFunctionConfiguration20150331v2",
     ),
+    # Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html
+    "s3.amazonaws.com": (
+        "DeleteBucket",
+        "DeleteBucketPolicy",
+        "PutBucketLifecycle",
+        "PutBucketPolicy",
+    ),
+    # Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/logging-using-cloudtrail.html
+    "scheduler.amazonaws.com": ("DeleteSchedule", "DeleteScheduleGroup", "UpdateSchedule"),
     "sns.amazonaws.com": ("DeleteTopic", "SetTopicAttributes", "Unsubscribe"),
     "sqs.amazonaws.com": ("DeleteQueue", "PurgeQueue", "SetQueueAttributes"),
     "ssm.amazonaws.com": ("DeleteParameter", "DeleteParameters", "PutParameter"),
 }
 """eventSource -> the event names that can take Keyward's eyes or hands away."""
+
+
+OUT_OF_REACH, NOT_FORWARDING = "OutOfReach", "NotForwarding"
+"""What a sweep finds: Keyward can't look into an account; a rule there doesn't forward events."""
+
+MEMBER_FORWARDERS = ("keyward-forward", "keyward-forward-watch")
+"""The rules of member/template.yaml."""
+
+HUB_FORWARDERS = (
+    "keyward-forward-control-tower",
+    "keyward-forward-identity-center",
+    "keyward-forward-settings",
+    "keyward-forward-trails",
+)
+"""The rules that template.yaml makes in the hub's region, beside keyward-forward in IAM's."""
+
+MAY_BE_ELSEWHERE = frozenset({"keyward-forward-control-tower"})
+"""Of these, the one that isn't there where Control Tower is in another region."""
+
+
+def out_of_reach(account: str, why: str) -> OwnResource:
+    """The role by which Keyward looks into an account, where it can't."""
+    name = "keyward-member"
+    return OwnResource(account=account, service="iam", name=name, change=OUT_OF_REACH, wrong=why)
+
+
+def not_forwarding(account: str, rule: str, region: str, why: str) -> OwnResource:
+    """A forwarding rule of Keyward's that doesn't forward."""
+    return OwnResource(
+        account=account,
+        service="events",
+        name=f"{rule}@{region}",
+        change=NOT_FORWARDING,
+        wrong=why,
+    )
 
 
 def changed_by(hint: Hint) -> tuple[OwnResource, ...]:
@@ -150,6 +194,15 @@ def _topics(hint: Hint) -> Iterable[str]:
     return _ours(parts[2]) if len(parts) > 2 else ()  # noqa: PLR2004 - region, account, name
 
 
+def _buckets(hint: Hint) -> Iterable[str]:
+    return _ours(text_of(hint.parameters, "bucketName") or "")
+
+
+def _schedules(hint: Hint) -> Iterable[str]:
+    """Schedules, and the group of that name."""
+    return _ours(text_of(hint.parameters, "name") or "")
+
+
 def _queues(hint: Hint) -> Iterable[str]:
     return _ours((text_of(hint.parameters, "queueUrl") or "").rpartition("/")[2])
 
@@ -188,6 +241,8 @@ _NAMED: Mapping[str, Callable[[Hint], Iterable[str]]] = {
     "events.amazonaws.com": _rules,
     "iam.amazonaws.com": _roles_and_groups,
     "lambda.amazonaws.com": _functions,
+    "s3.amazonaws.com": _buckets,
+    "scheduler.amazonaws.com": _schedules,
     "sns.amazonaws.com": _topics,
     "sqs.amazonaws.com": _queues,
     "ssm.amazonaws.com": _parameters,

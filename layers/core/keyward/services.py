@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from keyward import resolving
 from keyward.gateways.access_analyzer import AccessAnalyzerGateway
 from keyward.gateways.dynamodb import DynamoDbGateway
+from keyward.gateways.events import EventsGateway
 from keyward.gateways.forwarders import ForwarderGateway
 from keyward.gateways.iam import IamGateway
 from keyward.gateways.iam_report import IamReportGateway
@@ -22,6 +23,7 @@ from keyward.gateways.sns import SnsGateway
 from keyward.gateways.sqs import SqsGateway
 from keyward.gateways.ssm import SsmGateway
 from keyward.gateways.trail import TrailGateway
+from keyward.gateways.visiting import Visitor
 from keyward.ledger import Ledger
 from keyward.rules import guard_of
 from keyward.settings import Accepted
@@ -30,6 +32,7 @@ from keyward.throttle import Bucket
 
 if TYPE_CHECKING:
     from boto3.session import Session as BotoSession
+    from botocore.config import Config
 
 SETTINGS_SECONDS = 30
 """The accepted settings are read again after this long."""
@@ -109,7 +112,6 @@ class Services:
     _accounts: dict[str, tuple[datetime, IamGateway]] = field(default_factory=dict, init=False)
     _documents: dict[tuple[str, str], str] = field(default_factory=dict, init=False)
     _center: IdentityCenterGateway | None = field(default=None, init=False)
-    _visitors: dict[tuple[str, str | None], Any] = field(default_factory=dict, init=False)
     heard: dict[str, Heard] = field(default_factory=dict, init=False)
     """The newest event of each account that this process heard, until the ledger has it."""
 
@@ -148,6 +150,22 @@ class Services:
     def sweep_queue(self) -> SqsGateway:
         """The queue of the function sweep."""
         return SqsGateway(client=self._client("sqs"), url=self.environment.sweep_queue_url)
+
+    def queue_named(self, name: str) -> SqsGateway:
+        """Any of Keyward's queues, dead letters too: all are where Identity Center's is."""
+        place = self.environment.center_queue_url.rpartition("/")[0]
+        return SqsGateway(client=self._sqs, url=f"{place}/{name}")
+
+    @cached_property
+    def _sqs(self) -> Any:  # noqa: ANN401 - a boto3 client
+        return self._client("sqs")
+
+    @cached_property
+    def events(self) -> EventsGateway:
+        """The hub's bus, and its archive: where the alert topic is."""
+        _, partition, _, region, account, *_ = self.environment.topic_arn.split(":")
+        prefix = f"arn:{partition}:events:{region}:{account}:"
+        return EventsGateway(client=self._client("events"), prefix=prefix)
 
     def queue_of(self, rule: str) -> SqsGateway:
         """The queue of the guard that follows what is done for this rule's sake."""
@@ -279,40 +297,37 @@ class Services:
         self._accounts[account] = known
         return known[1]
 
-    def visit(self, account: str, now: datetime) -> Visit:
+    def visit(self, account: str) -> Visit:
         """The account, to be read as a whole; entering the next one ends the visit.
 
-        One client of each kind goes from account to account and only its credentials change: new
-        ones would take 10 ms and 400 KB each. The credentials are checked to be the account's.
-        Raises GatewayError.
+        The credentials are checked to be the account's. Raises GatewayError.
         """
-        client = self._client
+        client: Callable[[str, str], Any]
         if account == self.environment.hub_account:
             self.sts.require_account(account)
+            client = self._client_in
         else:
             session = self.sts.assume_member_role(
                 account=account,
                 hub_account=self.environment.hub_account,
                 caller=self.environment.function,
             )
-            credentials = self._visitor.get_credentials()
-            credentials.access_key = session.access_key_id
-            credentials.secret_key = session.secret_access_key
-            credentials.token = session.session_token
-            client = self._visiting_client
-            StsGateway(client("sts")).require_account(account)
+            self._visitor.enter(session)
+            StsGateway(self._visitor.client("sts", IAM_REGION)).require_account(account)
+            client = self._visitor.client
         return Visit(
-            iam=IamReportGateway(account=account, client=client("iam", region=IAM_REGION)),
+            iam=IamReportGateway(account=account, client=client("iam", IAM_REGION)),
             forwarders=lambda region: ForwarderGateway(
-                account=account, region=region, client=client("events", region=region)
+                account=account, region=region, client=client("events", region)
             ),
         )
 
-    def _visiting_client(self, service: str, *, region: str | None = None) -> Any:  # noqa: ANN401 - a boto3 client of any service
-        key = service, region
-        if key not in self._visitors:
-            self._visitors[key] = self._client(service, region=region, boto=self._visitor)
-        return self._visitors[key]
+    @cached_property
+    def _visitor(self) -> Visitor:
+        return Visitor(_config())
+
+    def _client_in(self, service: str, region: str) -> Any:  # noqa: ANN401 - a boto3 client of any service
+        return self._client(service, region=region)
 
     def forget(self, account: str) -> None:
         """Lets the account's credentials go: AWS refuses them once the role was made anew."""
@@ -331,16 +346,6 @@ class Services:
 
         return boto3.session.Session()
 
-    @cached_property
-    def _visitor(self) -> "BotoSession":
-        """Whose credentials are set on each visit: its clients sign by what they are then.
-
-        Source: https://docs.aws.amazon.com/boto3/latest/reference/core/session.html
-        """
-        import boto3  # noqa: PLC0415 - importing it costs as much as everything else
-
-        return boto3.session.Session(aws_access_key_id="none yet", aws_secret_access_key="none yet")  # noqa: S106 - no secret
-
     def _client(
         self,
         service: str,
@@ -348,10 +353,7 @@ class Services:
         region: str | None = None,
         *,
         attempts: int = 3,
-        boto: "BotoSession | None" = None,
     ) -> Any:  # noqa: ANN401 - a boto3 client of any service
-        from botocore.config import Config  # noqa: PLC0415 - on first use only
-
         credentials = (
             {}
             if session is None
@@ -361,12 +363,18 @@ class Services:
                 "aws_session_token": session.session_token,
             }
         )
-        config = Config(
-            connect_timeout=3,
-            read_timeout=10,
-            retries={"mode": "standard", "max_attempts": attempts},
-        )
-        return (boto or self._boto).client(service, region_name=region, config=config, **credentials)  # type: ignore[call-overload]  # the service is a variable
+        config = _config(attempts)
+        return self._boto.client(service, region_name=region, config=config, **credentials)  # type: ignore[call-overload]  # the service is a variable
+
+
+def _config(attempts: int = 3) -> "Config":
+    from botocore.config import Config  # noqa: PLC0415 - on first use only
+
+    return Config(
+        connect_timeout=3,
+        read_timeout=10,
+        retries={"mode": "standard", "max_attempts": attempts},
+    )
 
 
 _services: Services | None = None

@@ -6,9 +6,13 @@ anybody else it is an attack or an accident, and both want somebody now.
 Raised by: DeleteRule, DisableRule, PutRule, PutTargets, RemoveTargets, DeleteEventBus,
 PutPermission, RemovePermission; changes of functions and their event source mappings; of settings
 and exemptions in Parameter Store; of roles and of the group keyward-quarantine; of stacks and
-StackSets; of table, queues and topic. Only where the name is Keyward's: `keyward`, `keyward-*`,
-`/keyward/*`. Regions: the hub's, and us-east-1 of every account (IAM, and the forwarding rules).
+StackSets; of table, queues, topic, schedules and bucket. Only where the name is Keyward's:
+`keyward`, `keyward-*`, `/keyward/*`. Regions: the hub's, and us-east-1 of every account (IAM, and the forwarding rules).
 In mode enforce it is reported as well. The stack's own alarms tell the same by another way.
+
+A sweep looks by itself (severity high): an account that Keyward can't enter or read (the role
+keyward-member is missing or changed, a control policy denies), and a forwarding rule that is
+missing, disabled, or sends elsewhere. It resolves that once it finds it right again.
 
 What is let be: actors that match `owners`, and Keyward's operator writing exemptions.
 
@@ -29,7 +33,7 @@ from pydantic import Field
 from keyward.actions import Enforcement
 from keyward.findings import Reason, Severity
 from keyward.model import Hint, OwnResource
-from keyward.own import CHANGES
+from keyward.own import CHANGES, NOT_FORWARDING, OUT_OF_REACH
 from keyward.principals import is_one_of, recognised
 from keyward.rule import Rule
 from keyward.settings import RuleSettings
@@ -51,8 +55,30 @@ class Settings(RuleSettings):
     )
 
 
+_REMEDIES = {
+    OUT_OF_REACH: (
+        "Keyward sees and does nothing there but by events. Look whether StackSet keyward-members "
+        "has an instance in this account and is up to date, and whether a control policy denies "
+        "what the role may do."
+    ),
+    NOT_FORWARDING: (
+        "What happens there is not told to Keyward before the next sweep. Deploy the stack that it "
+        "belongs to again, and find out who changed it."
+    ),
+}
+"""What to do, by what a sweep found."""
+
+
 def judge(resource: OwnResource, hint: Hint, settings: Settings) -> Iterator[Reason]:
-    """Objects to a change by anybody but the owners and the operator's own exemptions."""
+    """Objects to a change by anybody but the owners and the operator's own exemptions.
+
+    And to what a sweep finds wrong, whoever it was.
+    """
+    if resource.wrong is not None:
+        where = f"{resource.label} in account {resource.account}"
+        text = f"{where}: {resource.wrong}. {_REMEDIES[resource.change]}"
+        yield Reason(code=resource.change, text=text, severity=Severity.HIGH)
+        return
     if is_one_of(hint.actor, settings.owners) or _is_operators(resource, hint):
         return
     yield Reason(
