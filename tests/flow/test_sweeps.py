@@ -554,6 +554,26 @@ def test_an_operator_gets_the_sweep_that_is_under_way() -> None:
     assert (third.number, third.full) == (2, True)
 
 
+@pytest.mark.parametrize(("silent", "soon"), [((), True), (("200000000001",), False)])
+def test_a_sweep_that_is_followed_ends_once_every_part_is_done(
+    *, silent: tuple[str, ...], soon: bool
+) -> None:
+    desk = Desk(accounts(3), silent=frozenset(silent))
+    desk.start()
+    while len(desk.waiting) > 1 or desk.steps < 2:
+        desk.next()
+    waiting = desk.sweep()
+    seen = desk.ledger.seen_by(waiting.id)
+    for _ in range(3):
+        sweeps.wake(waiting, seen=seen, services=desk.services)
+    assert (waiting.state, len(desk.waiting)) == (SweepState.WAITING, 4 if soon else 1)
+    desk.next()
+    assert (desk.sweep().state is SweepState.DONE) == soon
+    assert (desk.now - waiting.started_at < timedelta(seconds=sweeps.SOONEST_SECONDS)) == soon
+    desk.drain()
+    assert [it.complete for it in desk.ledger.sweeps()] == [soon]
+
+
 def test_a_sweep_whose_message_got_lost_is_woken_by_the_next_start() -> None:
     desk = Desk(accounts(30))
     desk.start()

@@ -109,6 +109,15 @@ def begin(
     raise GatewayError(message, code=CONTENTION, retryable=True)
 
 
+def wake(sweep: Sweep, *, seen: Iterable[Swept], services: Services) -> None:
+    """Has a sweep that somebody follows end now, where every part said that it is done.
+
+    By itself it looks within LATEST_SECONDS. Raises GatewayError.
+    """
+    if sweep.state is SweepState.WAITING and not _silent(sweep, seen, services):
+        services.sweep_queue.send(_message(sweep))
+
+
 def step(of: SweepStep, *, services: Services, now: datetime, sent: datetime | None = None) -> None:
     """Takes one step (START, LIST or CLOSE) of a sweep. Raises GatewayError.
 
