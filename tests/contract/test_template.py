@@ -11,6 +11,7 @@ import pytest
 from keyward.alive import WAYS
 from keyward.events import CANARY
 from keyward.gateways.sqs import LONGEST_DELAY_SECONDS
+from keyward.own import HUB_FORWARDERS, MAY_BE_ELSEWHERE, MEMBER_FORWARDERS
 from keyward.services import Environment
 from tests.contract.authorizing import Asked
 from tests.contract.authorizing import allowed as is_allowed
@@ -125,6 +126,7 @@ WITHOUT_RESOURCE = {
     "iam:GetAccountAuthorizationDetails": "takes no resource",
     "iam:GetAccountSummary": "takes no resource",
     "iam:GetCredentialReport": "takes no resource",
+    "iam:ListServiceSpecificCredentials": "of all users at once names no user",
     "iam:ListPolicies": "takes no resource",
     "iam:ListRoles": "takes no resource",
     "cloudtrail:LookupEvents": "takes no resource",
@@ -453,9 +455,12 @@ def test_the_member_role_is_assumed_by_exactly_the_guard_and_the_operator_of_the
 
 
 def test_the_member_role_may_do_this_and_nothing_else() -> None:
-    actions = sorted(chain.from_iterable(one["Action"] for one in allowed(MEMBER, "MemberRole")))
-    assert actions == sorted(
+    actions = set(chain.from_iterable(one["Action"] for one in allowed(MEMBER, "MemberRole")))
+    assert sorted(actions) == sorted(
         [
+            *("events:DescribeRule", "events:ListTargetsByRule"),
+            *("iam:GenerateCredentialReport", "iam:GetCredentialReport"),
+            "iam:GetAccountAuthorizationDetails",
             *(
                 "iam:GetAccessKeyLastUsed",
                 "iam:GetAccountSummary",
@@ -509,9 +514,42 @@ def test_the_member_role_sets_only_tags_of_keyward(action: str) -> None:
     }
 
 
-def test_the_member_role_is_denied_everything_on_keyward_itself() -> None:
+def test_the_member_role_reads_nothing_of_events_but_the_two_rules_of_its_template() -> None:
+    found = [
+        one
+        for one in allowed(MEMBER, "MemberRole")
+        if any(action.startswith("events:") for action in one["Action"])
+    ]
+    here = f"arn:aws:events:us-east-1:{MEMBER_ACCOUNT}:rule/"
+    assert [(one["Action"], one["Resource"]) for one in found] == [
+        (
+            ["events:DescribeRule", "events:ListTargetsByRule"],
+            [f"{here}keyward-forward", f"{here}keyward-forward-watch"],
+        )
+    ]
+    assert {rule["Name"] for rule in MEMBER.of_type("AWS::Events::Rule").values()} == set(
+        MEMBER_FORWARDERS
+    )
+
+
+@pytest.mark.parametrize(
+    ("stack", "names"),
+    [
+        (HUB, {"keyward-forward", *HUB_FORWARDERS}),
+        (HUB_ELSEWHERE, set(HUB_FORWARDERS)),
+        (HUB_FAR_FROM_CONTROL_TOWER, {"keyward-forward", *HUB_FORWARDERS} - MAY_BE_ELSEWHERE),
+    ],
+    ids=["us-east-1", "elsewhere", "control-tower-elsewhere"],
+)
+def test_a_sweep_reads_every_rule_that_sends_to_the_bus(stack: Stack, names: set[str]) -> None:
+    sending = {rule for rule, target in targets(stack) if ":event-bus/keyward" in target["Arn"]}
+    assert sending == names
+
+
+def test_the_member_role_is_denied_every_change_of_keyward_itself() -> None:
     (deny,) = [one for one in MEMBER.statements("MemberRole") if one["Effect"] == "Deny"]
-    assert deny["Action"] == ["iam:*", "events:*", "lambda:*", "ssm:*"]
+    writes = ("Delete", "Disable", "Enable", "Put", "Remove", "Tag", "Untag", "Update")
+    assert deny["Action"] == ["iam:*", *(f"events:{it}*" for it in writes), "lambda:*", "ssm:*"]
     assert deny["Resource"] == [
         "arn:aws:iam::*:role/keyward/*",
         "arn:aws:events:*:*:rule/keyward*",
@@ -1284,6 +1322,11 @@ SILENCING = [
     record("sns", "DeleteTopic", topicArn=f"arn:aws:sns:{ARN}:keyward-alerts"),
     record("sns", "SetTopicAttributes", topicArn=f"arn:aws:sns:{ARN}:keyward-alerts"),
     record("sns", "Unsubscribe", subscriptionArn=f"arn:aws:sns:{ARN}:keyward-alerts:1-2-3"),
+    record("scheduler", "DeleteSchedule", name="keyward-canary-iam", groupName="keyward"),
+    record("scheduler", "UpdateSchedule", name="keyward-sweep", groupName="keyward"),
+    record("scheduler", "DeleteScheduleGroup", name="keyward"),
+    record("s3", "DeleteBucket", bucketName=f"keyward-inventory-{HUB_ACCOUNT}-us-east-1"),
+    record("s3", "PutBucketPolicy", bucketName=f"keyward-inventory-{HUB_ACCOUNT}-us-east-1"),
     record("cloudformation", "DeleteStack", stackName="keyward"),
     record(
         "cloudformation",
@@ -1299,6 +1342,8 @@ HARMLESS = [
     record("events", "PutTargets", rule="backup", eventBusName="orders"),
     record("lambda", "UpdateFunctionCode20150331v2", functionName="shop"),
     record("dynamodb", "DeleteTable", tableName="shop"),
+    record("s3", "DeleteBucket", bucketName="shop-inventory-of-keyward-x"),
+    record("scheduler", "DeleteSchedule", name="nightly", groupName="shop"),
     record("sqs", "PurgeQueue", queueUrl=f"{QUEUES}shop"),
     record("sns", "Unsubscribe", subscriptionArn=f"arn:aws:sns:{ARN}:shop:1-2-3"),
     record("cloudformation", "DeleteStack", stackName="shop"),

@@ -78,12 +78,19 @@ MEMBER_FORWARDERS = ("keyward-forward", "keyward-forward-watch")
 """The rules of member/template.yaml."""
 
 HUB_FORWARDERS = (
+    "keyward-forward-access-analyzer",
     "keyward-forward-control-tower",
     "keyward-forward-identity-center",
     "keyward-forward-settings",
     "keyward-forward-trails",
+    "keyward-watch-event-source-mappings",
+    "keyward-watch-functions",
+    "keyward-watch-rules",
+    "keyward-watch-schedules",
+    "keyward-watch-stacks",
+    "keyward-watch-stores",
 )
-"""The rules that template.yaml makes in the hub's region, beside keyward-forward in IAM's."""
+"""The rules of template.yaml that send to the bus, beside keyward-forward in IAM's region."""
 
 MAY_BE_ELSEWHERE = frozenset({"keyward-forward-control-tower"})
 """Of these, the one that isn't there where Control Tower is in another region."""
