@@ -46,3 +46,29 @@ def moment(text: str, *, now: datetime) -> datetime:
         message = f"{text}: has passed already; expected a time to come"
         raise RequestError(message)
     return found
+
+
+def past(text: str, *, now: datetime) -> datetime:
+    """A time that has passed: a date (its beginning, in UTC), a time with a zone, or so long ago.
+
+    Raises RequestError for anything else, and for what is still to come.
+    """
+    if _LENGTH.fullmatch(text.strip().lower()):
+        return now - length(text)
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        message = (
+            f"{text}: expected a time with a zone like 2027-01-31T08:00Z, a date, or a length "
+            "like 6h, for six hours ago"
+        )
+        raise RequestError(message) from error
+    if len(text.strip()) == len("2027-01-31"):
+        found = datetime.combine(found.date(), time(), tzinfo=UTC)
+    if found.tzinfo is None:
+        message = f"{text}: expected a time zone, for example {text.strip()}Z"
+        raise RequestError(message)
+    if found > now:
+        message = f"{text}: is still to come; expected a time that has passed"
+        raise RequestError(message)
+    return found

@@ -22,8 +22,11 @@ from keyward_cli.aws import Caller, ask, one_line
 from keyward_cli.baseline import baseline_app, show_status
 from keyward_cli.docs import rule_doc
 from keyward_cli.folder import settings_of
+from keyward_cli.health import show_accounts, show_health
+from keyward_cli.paging import answers
 from keyward_cli.preflight import preflight as look
 from keyward_cli.printing import complain, plain, say, show_fields, show_json, show_table
+from keyward_cli.sweep import inventory, redrive, sweep
 from keyward_cli.tuning import settings_app
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -468,7 +471,10 @@ def resume(context: typer.Context, reason: Reason) -> None:
 
 @app.command(
     epilog=example(
-        "keyward status", "keyward status --account 111122223333", "keyward status --json"
+        "keyward status",
+        "keyward status --account 111122223333",
+        "keyward status --accounts --json",
+        "keyward status --check",
     )
 )
 def status(
@@ -476,16 +482,49 @@ def status(
     account: Annotated[
         str | None, typer.Option(help="Only of this account: its access, findings, containments.")
     ] = None,
+    accounts: Annotated[
+        bool, typer.Option("--accounts", help="List every account: forwarding, role, last event.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with status 1 when anything is wrong.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is in force and what is open."""
-    reply: Any = ask(context.obj, "status", **({"account": account} if account else {}))
+    """Show what is in force, what is open, and what is wrong, with what to do about it."""
+    if account and accounts:
+        message = "give --account or --accounts, not both"
+        raise typer.BadParameter(message)
+    if accounts:
+        wrong = _show_every_account(context.obj, as_json=as_json)
+    else:
+        reply: Any = ask(context.obj, "status", **({"account": account} if account else {}))
+        wrong = bool(reply["seen"]["wrong"] if account else reply["wrong"])
+        if as_json:
+            show_json({name: value for name, value in reply.items() if name != "ok"})
+        elif account:
+            show_status(reply)
+            show_accounts([reply["seen"]])
+        else:
+            _show_what_is_in_force(reply)
+            show_health(reply)
+    if check and wrong:
+        raise typer.Exit(1)
+
+
+def _show_every_account(caller: Caller, *, as_json: bool) -> bool:
+    """Prints them all; whether anything is wrong with any of them."""
+    rows: list[dict[str, Any]] = []
+    for answer in answers(caller, "status", accounts=True):
+        page: Any = answer
+        rows += page["accounts"]
     if as_json:
-        show_json({name: value for name, value in reply.items() if name != "ok"})
-        return
-    if account:
-        show_status(reply)
-        return
+        show_json(rows)
+    else:
+        show_accounts(rows)
+    return any(row["wrong"] for row in rows)
+
+
+def _show_what_is_in_force(reply: Any) -> None:  # noqa: ANN401 - JSON
     counts = ", ".join(f"{number} {state}" for state, number in reply["counts"].items() if number)
     show_fields(
         [
@@ -500,6 +539,25 @@ def status(
         ]
     )
     show_table(("rule", "mode"), sorted(reply["rules"].items()))
+
+
+app.command(
+    epilog=example(
+        "keyward sweep --full --wait",
+        "keyward sweep --plan --rule iam-access-key-created",
+        "keyward sweep --confirm iam-access-key-created:1f0c93a2b4d5",
+    )
+)(sweep)
+app.command(
+    epilog=example(
+        "keyward redrive",
+        "keyward redrive iam-guard --json",
+        "keyward redrive --replay --from 2027-01-31T08:00Z --to 2027-01-31T10:00Z --wait",
+    )
+)(redrive)
+app.command(
+    epilog=example("keyward inventory --kind access-key", "keyward inventory --json > all.jsonl")
+)(inventory)
 
 
 @app.command(epilog=example("keyward bootstrap --plan", "keyward bootstrap"))

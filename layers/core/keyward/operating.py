@@ -10,7 +10,19 @@ from itertools import islice
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from keyward import bootstrapping, planner, releasing, rollouts, rules, settling
+from keyward import (
+    bootstrapping,
+    confirming,
+    inventory,
+    planner,
+    redriving,
+    releasing,
+    rollouts,
+    rules,
+    settling,
+    standing,
+    sweeps,
+)
 from keyward.actions import IamAction
 from keyward.alerts import Alert
 from keyward.baselines import SELECTED, baselines_of
@@ -147,9 +159,70 @@ class PermissionSetsRequest(Request):
 
 
 class StatusRequest(Request):
-    """Says what is in force and what is open; of one account what stands where in it."""
+    """Says what is in force, what is open and what is wrong; of one account what stands where.
+
+    `accounts`: lists all accounts instead, those that come `after` an id.
+    """
 
     account: AccountIdText | None = None
+    accounts: bool = False
+    after: str | None = None
+
+
+class SweepStartRequest(Request):
+    """Begins a sweep, or names the one that is under way."""
+
+    full: bool = False
+
+
+class SweepRequest(Request):
+    """Says how far a sweep is."""
+
+    id: str
+
+
+class SweepPlanRequest(Request):
+    """Shows what enforcing a rule would do, the rows that come `after` a place."""
+
+    rule: RuleId | None = None
+    existing: bool = True
+    after: tuple[str, str, str] | None = None
+
+
+class SweepConfirmRequest(Request):
+    """Confirms the plan of a rule that has this digest."""
+
+    rule: RuleId
+    digest: str = Field(pattern=r"^[0-9a-f]{12}$")
+
+
+class RedriveRequest(Request):
+    """Counts dead letters, or moves some of those of `name` back; `run` tells times apart."""
+
+    name: str | None = None
+    run: str = Field(default="", max_length=64, pattern=r"^[0-9A-Za-z.:-]*$")
+
+
+class ReplayRequest(Request):
+    """Has the archive send again what came between two times."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+
+
+class ReplayedRequest(Request):
+    """Says how far a replay is."""
+
+    replay: str = Field(pattern=r"^[.\-_A-Za-z0-9]{1,64}$")
+
+
+class InventoryRequest(Request):
+    """Shows the lines of an inventory, those that come `after` a file and a line of it."""
+
+    sweep: str | None = Field(default=None, pattern=r"^[0-9T]{15}$")
+    kind: str | None = None
+    account: AccountIdText | None = None
+    after: tuple[str, int] | None = None
 
 
 class BaselinePlanRequest(Request):
@@ -374,6 +447,8 @@ def _set_pause(until: datetime | None, services: Services, now: datetime) -> Non
 def _status(request: StatusRequest, services: Services, now: datetime) -> dict[str, object]:
     if request.account is not None:
         return _status_of(request.account, services, now)
+    if request.accounts:
+        return standing.page(services, after=request.after)
     stored = services.ledger.accepted()
     accepted = stored or services.accepted(now)
     records = {state: _all_in(state, services) for state in State}
@@ -388,6 +463,7 @@ def _status(request: StatusRequest, services: Services, now: datetime) -> dict[s
         },
         "counts": {state.value: len(found) for state, found in records.items()},
         "contained": sum(_is_containment(record) for record in records[State.ACTED]),
+        **standing.summary(services, now),
     }
 
 
@@ -426,11 +502,7 @@ def _is_containment(record: FindingRecord) -> bool:
 
 
 def _all_in(state: State, services: Services) -> list[FindingRecord]:
-    found, after = services.ledger.findings_in(state, limit=500)
-    while after is not None:
-        page, after = services.ledger.findings_in(state, limit=500, after=after)
-        found += page
-    return found
+    return list(services.ledger.every(state))
 
 
 def _test_alert(request: Request, services: Services, now: datetime) -> dict[str, object]:
@@ -772,6 +844,7 @@ def _status_of(account: str, services: Services, now: datetime) -> dict[str, obj
     page = list(islice(records, FINDINGS_OF_ACCOUNT + 1))
     return {
         "account": account,
+        "seen": standing.one(account, services),
         "access": _baseline_account(request, services, now) if has_baselines else None,
         "findings": [
             {
@@ -797,6 +870,71 @@ def _status_of(account: str, services: Services, now: datetime) -> dict[str, obj
             if isinstance(held.action, IamAction)
         ],
     }
+
+
+def _sweep_start(
+    request: SweepStartRequest, services: Services, now: datetime
+) -> dict[str, object]:
+    sweep = sweeps.begin(full=request.full, by=request.by, services=services, now=now)
+    return {"sweep": sweep.model_dump(mode="json"), "begun": sweep.started_at == now}
+
+
+def _sweep(request: SweepRequest, services: Services, _now: datetime) -> dict[str, object]:
+    sweep = services.ledger.sweep(request.id)
+    if sweep is None:
+        message = f"no sweep {request.id}: keyward sweep begins one"
+        raise RequestError(message)
+    seen = services.ledger.seen_by(sweep.id)
+    sweeps.wake(sweep, seen=seen, services=services)
+    unread = sorted(it.account for it in seen if not it.ok)
+    return {
+        "sweep": sweep.model_dump(mode="json"),
+        "seen": len(seen),
+        "suspected": sum(it.suspected for it in seen),
+        "unread": unread[:ACCOUNTS_A_PAGE],
+    }
+
+
+def _sweep_plan(request: SweepPlanRequest, services: Services, now: datetime) -> dict[str, object]:
+    return confirming.shown(
+        request.rule,
+        existing=request.existing,
+        after=request.after,
+        services=services,
+        now=now,
+    )
+
+
+def _sweep_confirm(
+    request: SweepConfirmRequest, services: Services, now: datetime
+) -> dict[str, object]:
+    return confirming.confirm(
+        request.rule, request.digest, by=request.by, services=services, now=now
+    )
+
+
+def _redrive(request: RedriveRequest, services: Services, _now: datetime) -> dict[str, object]:
+    if request.name is None:
+        return {"waiting": redriving.waiting(services)}
+    return redriving.redrive(request.name, run=request.run, services=services)
+
+
+def _replay(request: ReplayRequest, services: Services, now: datetime) -> dict[str, object]:
+    return redriving.replay(start=request.start, end=request.end, services=services, now=now)
+
+
+def _replayed(request: ReplayedRequest, services: Services, _now: datetime) -> dict[str, object]:
+    return redriving.replayed(request.replay, services)
+
+
+def _inventory(request: InventoryRequest, services: Services, _now: datetime) -> dict[str, object]:
+    return inventory.page(
+        sweep=request.sweep,
+        kind=request.kind,
+        account=request.account,
+        after=request.after,
+        services=services,
+    )
 
 
 _PROGRESS = TypeAdapter(bootstrapping.Progress)
@@ -829,5 +967,13 @@ ACTS: dict[str, tuple[type[Request], Callable[..., dict[str, object]]]] = {
     "baseline-apply": (BaselineApplyRequest, _baseline_apply),
     "baseline-stop": (BaselineStopRequest, _baseline_stop),
     "baseline-account": (BaselineAccountRequest, _baseline_account),
+    "sweep-start": (SweepStartRequest, _sweep_start),
+    "sweep": (SweepRequest, _sweep),
+    "sweep-plan": (SweepPlanRequest, _sweep_plan),
+    "sweep-confirm": (SweepConfirmRequest, _sweep_confirm),
+    "redrive": (RedriveRequest, _redrive),
+    "replay": (ReplayRequest, _replay),
+    "replayed": (ReplayedRequest, _replayed),
+    "inventory": (InventoryRequest, _inventory),
 }
 """What can be asked for: the request's model, and what answers it."""

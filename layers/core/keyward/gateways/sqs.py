@@ -1,7 +1,8 @@
 """The queue by which a guard comes back to what AWS has not finished."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,20 @@ BATCH_ATTEMPTS = 4
 def follow_message(finding: str, *, ticket: int) -> str:
     """The message that has somebody look how far the act on this finding is."""
     return json.dumps({"keyward": "follow", "finding": finding, "ticket": ticket})
+
+
+MARK = "keyward-redriven"
+"""The message attribute that says when a dead letter was moved back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message as it lies among dead letters, with what EventBridge or Keyward wrote on it."""
+
+    id: str
+    receipt: str
+    body: str
+    attributes: Mapping[str, str]
 
 
 class SqsGateway:
@@ -75,3 +90,59 @@ class SqsGateway:
     def follow(self, finding: str, *, ticket: int, delay_seconds: int) -> None:
         """Comes back to the act on this finding after the delay."""
         self.send(follow_message(finding, ticket=ticket), delay_seconds=delay_seconds)
+
+    # Dead letters
+
+    def receive(self, *, hidden_seconds: int) -> list[Letter]:
+        """Some of the messages that can be seen, ten at most; nobody else sees them for so long.
+
+        It waits a moment for them, so that all of SQS's servers are asked.
+        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
+        """
+        with translated("ReceiveMessage of Keyward's dead letters"):
+            answer = self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=BATCH_SIZE,
+                VisibilityTimeout=hidden_seconds,
+                WaitTimeSeconds=1,
+                MessageAttributeNames=["All"],
+            )
+        return [
+            Letter(
+                id=it["MessageId"],
+                receipt=it["ReceiptHandle"],
+                body=it["Body"],
+                attributes={
+                    name: str(value.get("StringValue", ""))
+                    for name, value in it.get("MessageAttributes", {}).items()
+                },
+            )
+            for it in answer.get("Messages", [])
+        ]
+
+    def send_marked(self, body: str, *, mark: str) -> None:
+        """Puts a message on the queue that bears a mark: it keeps it, wherever SQS moves it."""
+        with translated("SendMessage to Keyward's own queue"):
+            self._client.send_message(
+                QueueUrl=self._url,
+                MessageBody=body,
+                MessageAttributes={MARK: {"DataType": "String", "StringValue": mark}},
+            )
+
+    def delete(self, letter: Letter) -> None:
+        """Takes a message off the queue for good."""
+        with translated("DeleteMessage of Keyward's dead letters"):
+            self._client.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt)
+
+    def length(self) -> int:
+        """About how many messages there are, those that somebody is at among them."""
+        with translated("GetQueueAttributes of Keyward's own queue"):
+            answer = self._client.get_queue_attributes(
+                QueueUrl=self._url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                    "ApproximateNumberOfMessagesDelayed",
+                ],
+            )
+        return sum(map(int, answer["Attributes"].values()))

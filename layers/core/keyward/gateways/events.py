@@ -1,0 +1,68 @@
+"""EventBridge: what the archive kept is sent over the bus again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from keyward.gateways.translate import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+NAME = "keyward"
+"""What the bus is called, and the archive of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """How far a replay is: `last` is the time of the event that was sent again last."""
+
+    name: str
+    state: str
+    reason: str | None
+    start: datetime
+    end: datetime
+    last: datetime | None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes of it.
+
+        Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_DescribeReplay.html
+        """
+        return self.state in {"COMPLETED", "CANCELLED", "FAILED"}
+
+
+class EventsGateway:
+    """The hub's bus. Every method raises GatewayError."""
+
+    def __init__(self, *, client: "EventBridgeClient", prefix: str) -> None:
+        """`prefix` is how ARNs of EventBridge begin here, up to the account and a colon."""
+        self._client, self._prefix = client, prefix
+
+    def start_replay(self, name: str, *, start: datetime, end: datetime) -> None:
+        """Has what came between these times sent over the bus again, in about its order.
+
+        Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_StartReplay.html
+        """
+        with translated(f"StartReplay of archive {NAME}"):
+            self._client.start_replay(
+                ReplayName=name,
+                EventSourceArn=f"{self._prefix}archive/{NAME}",
+                EventStartTime=start,
+                EventEndTime=end,
+                Destination={"Arn": f"{self._prefix}event-bus/{NAME}"},
+            )
+
+    def replay(self, name: str) -> Replay:
+        """How far the replay is. Raises NotFoundError where there is none of this name."""
+        with translated(f"DescribeReplay {name}"):
+            found = self._client.describe_replay(ReplayName=name)
+        return Replay(
+            name=name,
+            state=found["State"],
+            reason=found.get("StateReason"),
+            start=found["EventStartTime"],
+            end=found["EventEndTime"],
+            last=found.get("EventLastReplayedTime"),
+        )
