@@ -10,10 +10,11 @@ therefore read strictly, what only describes it leniently: better a word with le
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from keyward.errors import EventError, NotFoundError
-from keyward.events import text_of
+from keyward.events import KEYWARD, text_of
 from keyward.model import (
     DirectoryIdentity,
     GroupMembership,
@@ -42,6 +43,9 @@ ATTRIBUTES = 50
 
 Source: https://docs.aws.amazon.com/singlesignon/latest/APIReference/API_InstanceAccessControlAttributeConfiguration.html
 """
+
+SCIM_TOKEN_AGE = "ScimTokenAge"  # noqa: S105 - why Keyward looks
+"""Why Keyward looks at a SCIM token of which it knows when it was made."""
 
 type InDirectory = DirectoryIdentity | GroupMembership
 type Reader = Callable[[Hint], tuple[Subject, ...]]
@@ -141,6 +145,27 @@ def _change(
             since=hint.time,
         ),
     )
+
+
+def _token_age(hint: Hint) -> tuple[Subject, ...]:
+    """Reads Keyward's word to itself about a token that the ledger knows: `id`, and `madeAt`."""
+    made_at = time_in(hint, "madeAt")
+    name = _required(hint, hint.parameters, "id")
+    (change,) = _change(hint, Part.SCIM_TOKEN, name, {"madeAt": made_at.isoformat()})
+    return (replace(change, since=made_at),)
+
+
+def time_in(hint: Hint, parameter: str) -> datetime:
+    """The time that Keyward tells itself. Raises EventError where it is none, or has no zone."""
+    text = _required(hint, hint.parameters, parameter)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        message = f"event {hint.event_id}: {parameter} {text!r} is no time with a zone"
+        raise EventError(message)
+    return found
 
 
 def _mfa_settings(hint: Hint) -> tuple[Subject, ...]:
@@ -366,6 +391,7 @@ _device_management = _changed(
     Part.MFA_SETTINGS, ("instanceArn",), *_STORE, shown=(*_STORE, ("instanceArn",))
 )
 _READERS: dict[tuple[str, str], Reader] = {
+    (KEYWARD, SCIM_TOKEN_AGE): _token_age,
     (_SSO, "AssociateDirectory"): _identity_source,
     (_SSO, "DisassociateDirectory"): _identity_source,
     **{

@@ -169,7 +169,37 @@ def _present_set(
     return claim if claim.wanted is not None else None
 
 
-def _read(claim: PermissionSet, reach: "Reach", ledger: "Ledger", now: datetime) -> PermissionSet:
+def as_it_is(  # noqa: PLR0913 - all of it by name
+    arn: str,
+    *,
+    every: Iterable[str],
+    catalogue: Catalogue,
+    reach: "Reach",
+    ledger: "Ledger",
+    now: datetime,
+) -> PermissionSet:
+    """All of the permission set of this ARN, one of `every`, as a sweep sees it.
+
+    Eight calls, and one for each further page. Raises NotFoundError where it is gone.
+    """
+    center = reach.identity_center()
+    claim = PermissionSet(
+        account=center.hub_account,
+        instance_arn=center.instance_arn(),
+        arn=arn,
+        catalogue=catalogue,
+    )
+    return _read(claim, reach, ledger, now, every=every)
+
+
+def _read(
+    claim: PermissionSet,
+    reach: "Reach",
+    ledger: "Ledger",
+    now: datetime,
+    *,
+    every: Iterable[str] | None = None,
+) -> PermissionSet:
     """All of a permission set that exists. Raises NotFoundError where it doesn't.
 
     What is wanted of it is what the catalogue says, and the denies of live sessions that stand.
@@ -188,7 +218,7 @@ def _read(claim: PermissionSet, reach: "Reach", ledger: "Ledger", now: datetime)
     )
     if claim.since is not None:
         return found
-    every = center.arns()
+    every = tuple(center.arns() if every is None else every)
     return replace(
         found,
         stale_accounts=center.accounts_of(arn, stale=True),
@@ -347,8 +377,13 @@ def _parents(account: str, reach: "Reach") -> tuple[str, ...] | None:
 
 
 def _checked(hint: Hint, catalogue: Catalogue) -> tuple[OfIdentityCenter, ...]:
-    """The permission set that Keyward tells itself to look at, by ARN or by name."""
+    """The permission set that Keyward tells itself to look at, by ARN or by name.
+
+    With a principal it is that assignment, and `since` when it came about at the earliest.
+    """
     arn = text_of(hint.parameters, "permissionSetArn")
+    if "principalId" in hint.parameters:
+        return (_checked_assignment(hint),)
     name = text_of(hint.parameters, "permissionSetName")
     if arn is None and name is None:
         return ()
@@ -360,6 +395,16 @@ def _checked(hint: Hint, catalogue: Catalogue) -> tuple[OfIdentityCenter, ...]:
             catalogue=catalogue,
             since=hint.time if hint.event_name == CATALOGUE_CHANGED else None,
         ),
+    )
+
+
+def _checked_assignment(hint: Hint) -> AccountAssignment:
+    return AccountAssignment(
+        account=_required(hint, "accountId"),
+        permission_set_arn=_required(hint, "permissionSetArn"),
+        principal_kind=_kind(hint),
+        principal_id=_required(hint, "principalId"),
+        since=directory.time_in(hint, "since") if "since" in hint.parameters else None,
     )
 
 
@@ -438,23 +483,28 @@ def _tagged(hint: Hint, catalogue: Catalogue) -> tuple[OfIdentityCenter, ...]:
 
 
 def _assigned(hint: Hint, _catalogue: Catalogue) -> tuple[OfIdentityCenter, ...]:
-    kind = _required(hint, "principalType")
-    if kind not in set(PrincipalKind):
-        message = f"event {hint.event_id}: principalType {kind!r} is neither USER nor GROUP"
-        raise EventError(message)
+    kind = _kind(hint)
     answer = hint.response.get("accountAssignmentCreationStatus")
     request = answer.get("requestId") if isinstance(answer, Mapping) else None
     return (
         AccountAssignment(
             account=_required(hint, "targetId"),
             permission_set_arn=_required(hint, "permissionSetArn"),
-            principal_kind=PrincipalKind(kind),
+            principal_kind=kind,
             principal_id=_required(hint, "principalId"),
             instance_arn=text_of(hint.parameters, "instanceArn"),
             request_id=request if isinstance(request, str) else None,
             since=hint.time,
         ),
     )
+
+
+def _kind(hint: Hint) -> PrincipalKind:
+    kind = _required(hint, "principalType")
+    if kind not in set(PrincipalKind):
+        message = f"event {hint.event_id}: principalType {kind!r} is neither USER nor GROUP"
+        raise EventError(message)
+    return PrincipalKind(kind)
 
 
 def _associated(hint: Hint, _catalogue: Catalogue) -> tuple[OfIdentityCenter, ...]:

@@ -24,6 +24,10 @@ from keyward.model import (
 
 if TYPE_CHECKING:
     from mypy_boto3_identitystore import IdentityStoreClient
+    from mypy_boto3_identitystore.type_defs import (
+        ListGroupsRequestTypeDef,
+        ListUsersRequestTypeDef,
+    )
     from mypy_boto3_sso_admin import SSOAdminClient
     from mypy_boto3_sso_admin.type_defs import (
         AccountAssignmentForPrincipalTypeDef,
@@ -115,6 +119,12 @@ class IdentityCenterGateway:
         self._hub_account, self._take = hub_account, take
         self._instance: tuple[str, str] | None = None
         self._names: dict[str, str] = {}
+        self._calls_made = 0
+
+    @property
+    def calls_made(self) -> int:
+        """So many calls were made by this gateway, but for those that only read a principal."""
+        return self._calls_made
 
     # The instance
 
@@ -359,6 +369,31 @@ class IdentityCenterGateway:
         return found, page.get("NextToken") or None
 
     # The identity store: its limit is one for each operation, and takes no token
+
+    def some_principals(
+        self, kind: PrincipalKind, *, after: str | None
+    ) -> tuple[tuple[tuple[str, str], ...], str | None]:
+        """Id and name of some groups or users, and where the next ones begin. One call.
+
+        Source: https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_ListUsers.html
+        Source: https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_ListGroups.html
+        """
+        store, self._calls_made = self._store(), self._calls_made + 1
+        if kind is PrincipalKind.GROUP:
+            groups: ListGroupsRequestTypeDef = {"IdentityStoreId": store, "MaxResults": PAGE_SIZE}
+            if after is not None:
+                groups["NextToken"] = after
+            with translated("ListGroups"):
+                some = self._directory.list_groups(**groups)
+            named = ((it["GroupId"], it.get("DisplayName") or "") for it in some["Groups"])
+            return tuple(named), some.get("NextToken") or None
+        users: ListUsersRequestTypeDef = {"IdentityStoreId": store, "MaxResults": PAGE_SIZE}
+        if after is not None:
+            users["NextToken"] = after
+        with translated("ListUsers"):
+            page = self._directory.list_users(**users)
+        named = ((it["UserId"], it.get("UserName") or "") for it in page["Users"])
+        return tuple(named), page.get("NextToken") or None
 
     def principal_name(self, kind: PrincipalKind, principal_id: str) -> str | None:
         """What people call a user or group; None where it is gone. A nameless one has its id."""
@@ -732,6 +767,7 @@ class IdentityCenterGateway:
     def _call(self, what: str) -> Iterator[None]:
         """One call to sso-admin: a token first, then Keyward's errors for AWS's."""
         self._take()
+        self._calls_made += 1
         with translated(what):
             yield
 

@@ -4,8 +4,8 @@ Why: whoever administers the management account administers the organization, an
 administrators are few on purpose. There, such access is for the groups that are named for it.
 
 Raised by: CreateAccountAssignment, to a person or a group, where settings name the account or an OU
-that it is in. Regions: Identity Center's home region, in the management account and in that of the
-delegated administrator.
+that it is in; the sweep. Regions: Identity Center's home region, in the management account and in
+that of the delegated administrator.
 In mode enforce that assignment is removed. In the management account this needs
 `act_in_management_account` in /keyward/settings.
 
@@ -18,7 +18,8 @@ there.
 Known gaps: what customer managed policies grant isn't read, since each account has its own: what
 the role can do that comes of it is judged by iam-admin-granted. A permission set that gets more
 later, with nobody assigned anew, is judged by idc-permission-set-admin-equivalent. Where Keyward
-may not see the OUs of an account, an assignment there is told and not removed.
+may not see the OUs of an account, an assignment there is told and not removed. Who made what the
+sweep finds nobody can tell: while `just_in_time` names anybody it is told and not removed.
 
 How to fix: let the group that is named for it do the work, or assign a smaller permission set. If
 the assignment is meant to be, add the group to `allowed_principals`.
@@ -111,7 +112,7 @@ def judge(assignment: AccountAssignment, hint: Hint, settings: Settings) -> Iter
         code="admin",
         text=f"{text}: {_line(grants[0])}",
         details=_lines(grants),
-        report_only=reserved is None,
+        report_only=reserved is None or (hint.origin == "sweep" and bool(settings.just_in_time)),
     )
 
 
