@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -220,6 +221,53 @@ def test_an_empty_page_is_not_the_last(organization: Organization) -> None:
             stub.add_response(operation, {field_: [item]}, {"ParentId": ROOT, "NextToken": "2"})
         assert [found.id for found in accounts_in(organization.gateway, ROOT)] == [ACCOUNT]
         assert organization.gateway.units_in(ROOT) == {"Workloads": UNIT}
+
+
+@pytest.mark.parametrize(("number", "calls"), [(0, 1), (19, 1), (20, 2), (45, 3)])
+def test_all_accounts_come_in_pages_of_twenty_with_the_management_account(
+    organization: Organization, number: int, calls: int
+) -> None:
+    unit = organization.unit("Workloads")
+    made = {organization.account(f"account-{n}", unit if n % 2 else None) for n in range(number)}
+    organization.calls.clear()
+    found, after = organization.gateway.some_accounts(after=None)
+    while after is not None:
+        more, after = organization.gateway.some_accounts(after=after)
+        found += more
+    ids = [account.id for account in found]
+    management = organization.client.describe_organization()["Organization"]["MasterAccountId"]
+    assert sorted(ids) == sorted({*made, management})
+    assert organization.calls.count("ListAccounts") == calls
+    assert {account.state for account in found} == {"ACTIVE"}
+    assert all(account.joined is not None for account in found)
+
+
+def test_all_accounts_go_on_after_an_empty_page_and_come_in_whatever_state(
+    organization: Organization,
+) -> None:
+    joined = datetime(2026, 3, 1, tzinfo=UTC)
+    closed = {"Id": ACCOUNT, "Name": "w", "State": "PENDING_CLOSURE", "JoinedTimestamp": joined}
+    with Stubber(organization.client) as stub:
+        first: dict[str, object] = {"MaxResults": 20}
+        stub.add_response("list_accounts", {"Accounts": [], "NextToken": "2"}, first)
+        stub.add_response("list_accounts", {"Accounts": [closed]}, first | {"NextToken": "2"})
+        assert organization.gateway.some_accounts(after=None) == ((), "2")
+        (found,), after = organization.gateway.some_accounts(after="2")
+    assert (found.id, found.state, found.joined) == (ACCOUNT, "PENDING_CLOSURE", joined)
+    assert after is None
+
+
+@pytest.mark.parametrize(
+    ("code", "retryable"),
+    [("TooManyRequestsException", True), ("InvalidInputException", False)],
+)
+def test_a_list_of_all_accounts_that_fails_says_so(
+    organization: Organization, code: str, *, retryable: bool
+) -> None:
+    with Stubber(organization.client) as stub:
+        stub.add_client_error("list_accounts", code)
+        error = refusal(lambda: organization.gateway.some_accounts(after="2"))
+    assert (error.code, error.retryable) == (code, retryable)
 
 
 # Where an account is

@@ -15,7 +15,7 @@ from botocore.stub import Stubber
 from keyward import rules
 from keyward.errors import EventError, GatewayError
 from keyward.events import Follow, RolloutStep, loads, message
-from keyward.gateways.sqs import LONGEST_DELAY_SECONDS, SqsGateway
+from keyward.gateways.sqs import BATCH_ATTEMPTS, LONGEST_DELAY_SECONDS, SqsGateway
 from keyward.services import Environment, Services
 
 REGION = "us-east-1"
@@ -126,6 +126,96 @@ def test_a_refusal_is_the_gateways_error(queue: Queue, code: str, *, retryable: 
         stub.add_client_error("send_message", code)
         with pytest.raises(GatewayError) as raised:
             queue.gateway.send("text")
+    assert (raised.value.code, raised.value.retryable) == (code, retryable)
+
+
+def received(queue: Queue) -> list[str]:
+    bodies: list[str] = []
+    while messages := queue.client.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10).get(
+        "Messages"
+    ):
+        bodies += [it["Body"] for it in messages]
+        for it in messages:
+            queue.client.delete_message(QueueUrl=queue.url, ReceiptHandle=it["ReceiptHandle"])
+    return bodies
+
+
+@pytest.mark.parametrize(("number", "calls"), [(0, 0), (1, 1), (10, 1), (11, 2), (25, 3)])
+def test_many_are_sent_ten_a_call(queue: Queue, number: int, calls: int) -> None:
+    batches: list[object] = []
+    queue.client.meta.events.register(
+        "provide-client-params.sqs.SendMessageBatch",
+        lambda params, **_: batches.append(params),
+    )
+    bodies = [f"message {n}" for n in range(number)]
+    queue.gateway.send_all(iter(bodies))
+    assert sorted(received(queue)) == sorted(bodies)
+    assert len(batches) == calls
+
+
+def entries(*bodies: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"Id": id_, "MessageBody": body} for id_, body in bodies]
+
+
+def taken(*ids: str) -> list[dict[str, str]]:
+    return [{"Id": id_, "MessageId": id_, "MD5OfMessageBody": "0" * 32} for id_ in ids]
+
+
+def refused(*ids: str, ours: bool = False) -> list[dict[str, object]]:
+    return [{"Id": id_, "SenderFault": ours, "Code": "InternalError"} for id_ in ids]
+
+
+def test_what_sqs_does_not_take_is_sent_again_and_nothing_else(queue: Queue) -> None:
+    with Stubber(queue.client) as stub:
+        stub.add_response(
+            "send_message_batch",
+            {"Successful": taken("0"), "Failed": refused("1", "2")},
+            {"QueueUrl": queue.url, "Entries": entries(("0", "a"), ("1", "b"), ("2", "c"))},
+        )
+        stub.add_response(
+            "send_message_batch",
+            {"Successful": taken("1"), "Failed": refused("2")},
+            {"QueueUrl": queue.url, "Entries": entries(("1", "b"), ("2", "c"))},
+        )
+        stub.add_response(
+            "send_message_batch",
+            {"Successful": taken("2"), "Failed": []},
+            {"QueueUrl": queue.url, "Entries": entries(("2", "c"))},
+        )
+        queue.gateway.send_all(["a", "b", "c"])
+        stub.assert_no_pending_responses()
+
+
+def test_what_sqs_never_takes_is_an_error_that_a_later_try_may_mend(queue: Queue) -> None:
+    with Stubber(queue.client) as stub:
+        for _ in range(BATCH_ATTEMPTS):
+            stub.add_response("send_message_batch", {"Successful": [], "Failed": refused("0")})
+        with pytest.raises(GatewayError) as raised:
+            queue.gateway.send_all(["a"])
+        stub.assert_no_pending_responses()
+    assert (raised.value.code, raised.value.retryable) == ("InternalError", True)
+
+
+def test_what_is_our_fault_is_not_sent_again(queue: Queue) -> None:
+    with Stubber(queue.client) as stub:
+        failed = [*refused("1"), *refused("0", ours=True)]
+        stub.add_response("send_message_batch", {"Successful": [], "Failed": failed})
+        with pytest.raises(GatewayError) as raised:
+            queue.gateway.send_all(["a", "b"])
+        stub.assert_no_pending_responses()
+    assert not raised.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("code", "retryable"), [("ThrottlingException", True), ("AccessDenied", False)]
+)
+def test_a_refusal_of_many_is_the_gateways_error(
+    queue: Queue, code: str, *, retryable: bool
+) -> None:
+    with Stubber(queue.client) as stub:
+        stub.add_client_error("send_message_batch", code)
+        with pytest.raises(GatewayError) as raised:
+            queue.gateway.send_all(["text"])
     assert (raised.value.code, raised.value.retryable) == (code, retryable)
 
 

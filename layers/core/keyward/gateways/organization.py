@@ -26,6 +26,9 @@ ROOT = "r-"
 Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_Root.html
 """
 
+ACCOUNTS_PAGE = 20
+"""ListAccounts gives no more at once."""
+
 SESSION_SECONDS = 3600
 
 
@@ -134,7 +137,9 @@ class OrganizationGateway:
         code InvalidInputException where `after` counts no longer.
         Source: https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
         """
-        request: ListAccountsRequestTypeDef = {} if after is None else {"NextToken": after}
+        request: ListAccountsRequestTypeDef = {"MaxResults": ACCOUNTS_PAGE}
+        if after is not None:
+            request["NextToken"] = after
         with translated("ListAccounts"):
             page = self._client.list_accounts(**request)
         found = tuple(_description(account) for account in page["Accounts"])
