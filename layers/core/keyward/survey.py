@@ -323,18 +323,19 @@ def _judged(
     hint: Hint,
 ) -> Suspect:
     """What rules object to in the subjects, each with a fact that tells it from what was before."""
+    told = list(subjects)
+    what = {id(subject): fact for subject, fact in told}
     looks: set[str] = set()
     facts: list[str] = []
     findings: dict[str, Finding] = {}
-    for subject, fact in subjects:
-        for finding in judge(rules, [subject], hint=hint, settings=settings):
-            looks.add(_LOOKS[type(subject).__name__])
-            findings[finding.key] = finding
-            rule = settings.rules[finding.rule]
-            mode = settings.mode(finding.rule, hint.time)
-            exempt = settings.exemption(rule=finding.rule, subject=subject, now=hint.time)
-            what = f"{finding.rule} {finding.reason.code} {fact}"
-            facts.append(_short(f"{what} {mode} {rule.existing} {exempt}"))
+    for finding in judge(rules, [subject for subject, _ in told], hint=hint, settings=settings):
+        subject, rule = finding.subject, settings.rules[finding.rule]
+        looks.add(_LOOKS[type(subject).__name__])
+        findings[finding.key] = finding
+        mode = settings.mode(finding.rule, hint.time)
+        exempt = settings.exemption(rule=finding.rule, subject=subject, now=hint.time)
+        it = f"{finding.rule} {finding.reason.code} {what[id(subject)]}"
+        facts.append(_short(f"{it} {mode} {rule.existing} {exempt}"))
     return Suspect(user=user, looks=frozenset(looks), facts=tuple(facts), findings=findings)
 
 

@@ -84,7 +84,13 @@ def analyse(
     """What these documents grant to who holds them all. Never raises.
 
     `boundary` limits them. One that is no policy is taken for none: it is told as unreadable.
+    What many principals hold alike is analysed once.
     """
+    return _analysed(tuple(documents), boundary)
+
+
+@lru_cache(maxsize=256)
+def _analysed(documents: tuple[PolicyDocument, ...], boundary: PolicyDocument | None) -> Analysis:
     statements: list[Statement] = []
     unreadable: list[str] = []
     limits: list[Statement] | None = None
