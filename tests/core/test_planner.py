@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from keyward import planner, rules
 from keyward.actions import DeactivateAccessKeys, DeactivateCredential, QuarantineUser
-from keyward.findings import Finding, FindingRecord, Severity, State
-from keyward.model import Contained, Hint, Subject
+from keyward.findings import Finding, FindingRecord, Severity, State, Would
+from keyward.model import AccessKey, Actor, Contained, Hint, IamUser, Subject
 from keyward.planner import Busy, Plan
 from keyward.rule import InForce, in_force, judge
 from keyward.settings import Accepted, Mode
@@ -29,6 +29,7 @@ from tests.builders import (
     a_password,
     a_policy,
     a_role_session,
+    an_exemption,
     an_iam_user,
 )
 
@@ -383,3 +384,416 @@ def test_key_made_in_the_very_second_in_which_the_rule_began_is_acted_on() -> No
     )
     key = replace(a_key(), since=BEGAN)
     assert planned(key, settings=replace(settings, accepted=accepted)).action is not None
+
+
+TOO_OLD = "iam-access-key-too-old"
+UNUSED = "iam-credential-unused"
+GRACE = timedelta(days=14)
+BY_ITSELF = Actor(type="Keyward", invoked_by="Keyward")
+
+
+def a_look(now: datetime = NOW) -> Hint:
+    """Keyward looks by itself."""
+    return replace(
+        a_hint("UserCheck", source="keyward", actor=BY_ITSELF, time=now, sweep=True),
+        event_id=f"look-{now.isoformat()}",
+    )
+
+
+def an_old_key(
+    days: float = 100, *, used: float | None = 0, owner: IamUser | None = None
+) -> AccessKey:
+    """A key of this age at NOW that was used so many days ago; None: never."""
+    made = NOW - timedelta(days=days)
+    return replace(
+        a_key(owner),
+        created_at=made,
+        since=made,
+        used_at=None if used is None else NOW - timedelta(days=used),
+        use_known=True,
+    )
+
+
+def changed(settings: InForce, rule: str, **fields: object) -> InForce:
+    """The same, with other settings of one rule."""
+    return replace(
+        settings,
+        rules={**settings.rules, rule: settings.rules[rule].model_copy(update=fields)},
+    )
+
+
+def only(*names: str, **settings: object) -> InForce:
+    """These rules enforce, all others are off."""
+    every = in_mode(**settings)  # type: ignore[arg-type]  # global fields
+    off = {
+        name: rule.model_copy(update={"mode": Mode.OFF}) if name not in names else rule
+        for name, rule in every.rules.items()
+    }
+    return replace(every, rules=off)
+
+
+def looked(key: AccessKey, *, now: datetime = NOW, settings: InForce | None = None) -> Plan:
+    """The one plan of a sweep for a key."""
+    settings = settings or only(TOO_OLD)
+    findings = judge(rules.every(), [key], hint=a_look(now), settings=settings)
+    exempt, rest = planner.without_exempt(findings, settings=settings, now=now)
+    plans = planner.plan(rest, settings=settings, hub_account=HUB, now=now)
+    (plan,) = [*exempt, *plans]
+    return plan
+
+
+def seen(
+    old: FindingRecord | None,
+    key: AccessKey,
+    *,
+    days: float = 0,
+    settings: InForce | None = None,
+) -> FindingRecord:
+    """The record after a sweep so many days after NOW; whatever was to be told was told before."""
+    now = NOW + timedelta(days=days)
+    plan = looked(key, now=now, settings=settings)
+    told = old and old.model_copy(update={"untold": None})
+    new = planner.advance(told, plan, now=now, claim_seconds=CLAIM)
+    assert not isinstance(new, Busy)
+    record = new or told
+    assert record is not None
+    return record
+
+
+def test_rule_of_time_warns_first_and_tells_it() -> None:
+    record = seen(None, an_old_key())
+    assert (record.state, record.action, record.untold) == (State.OPEN, None, NOW)
+    assert record.grace_until == NOW + GRACE
+    assert record.would == Would(action="deactivate-access-key")
+    assert record.history[-1].note == "warned: acted on after 2026-12-04 09:14 UTC"
+
+
+def test_until_the_grace_period_is_over_nothing_is_told_and_then_it_acts() -> None:
+    warned = seen(None, an_old_key())
+    waiting = seen(warned, an_old_key(), days=13.9)
+    assert (waiting.state, waiting.untold, waiting.seen) == (State.OPEN, None, 2)
+    acting = seen(waiting, an_old_key(), days=14)
+    assert (acting.state, acting.episode) == (State.ACTING, 1)
+    assert isinstance(acting.action, DeactivateAccessKeys)
+    assert "114 days old" in acting.reason
+
+
+def test_the_very_same_look_acts_too_once_the_grace_period_is_over() -> None:
+    warned = seen(None, an_old_key())
+    plan = looked(an_old_key())
+    acting = planner.advance(warned, plan, now=NOW + GRACE, claim_seconds=CLAIM)
+    assert isinstance(acting, FindingRecord)
+    assert acting.state is State.ACTING
+
+
+def test_without_grace_it_acts_at_once() -> None:
+    settings = changed(only(TOO_OLD), TOO_OLD, grace_days=0)
+    record = seen(None, an_old_key(), settings=settings)
+    assert (record.state, record.grace_until) == (State.ACTING, None)
+
+
+def test_what_was_reported_long_before_is_warned_of_first() -> None:
+    reporting = changed(only(TOO_OLD), TOO_OLD, mode=Mode.REPORT)
+    reported = seen(None, an_old_key(), settings=reporting)
+    assert (reported.grace_until, reported.owner) == (None, None)
+    warned = seen(reported, an_old_key(), days=100)
+    assert warned.state is State.OPEN
+    assert warned.untold == NOW + timedelta(days=100)
+    assert warned.grace_until == NOW + timedelta(days=114)
+    assert warned.mode == "enforce"
+    assert "200 days old" in warned.reason
+
+
+def test_what_came_of_age_before_the_rule_began_is_only_reported() -> None:
+    record = seen(None, an_old_key(days=1000))
+    assert (record.held, record.grace_until) == ("existed before the rule began to enforce", None)
+    assert record.would == Would(action="deactivate-access-key", existed=True)
+
+
+def test_an_old_key_that_came_of_age_since_then_is_no_old_case() -> None:
+    made_before = (NOW - BEGAN).days + 10
+    settings = changed(only(TOO_OLD), TOO_OLD, max_age_days=330)
+    assert seen(None, an_old_key(days=made_before), settings=settings).grace_until is not None
+
+
+def test_existing_ones_are_warned_of_as_well_where_settings_say_so() -> None:
+    settings = changed(only(TOO_OLD), TOO_OLD, existing="enforce")
+    record = seen(None, an_old_key(days=1000), settings=settings)
+    assert (record.state, record.grace_until) == (State.OPEN, NOW + GRACE)
+
+
+def test_a_rule_that_only_reports_again_calls_the_warning_off() -> None:
+    warned = seen(None, an_old_key())
+    reporting = changed(only(TOO_OLD), TOO_OLD, mode=Mode.REPORT)
+    off = seen(warned, an_old_key(), days=2, settings=reporting)
+    assert (off.state, off.grace_until, off.untold) == (State.OPEN, None, None)
+    anew = seen(off, an_old_key(), days=20)
+    assert anew.grace_until == NOW + timedelta(days=34)
+
+
+def test_a_rule_that_began_anew_between_two_sweeps_warns_anew() -> None:
+    warned = seen(None, an_old_key())
+    began = NOW + timedelta(days=3)
+    settings = changed(only(TOO_OLD), TOO_OLD, existing="enforce")
+    accepted = settings.accepted.model_copy(update={"enforcing_since": {TOO_OLD: began}})
+    anew = seen(warned, an_old_key(), days=15, settings=replace(settings, accepted=accepted))
+    assert (anew.state, anew.grace_until) == (State.OPEN, NOW + timedelta(days=29))
+
+
+def test_a_pause_holds_the_act_and_not_the_time() -> None:
+    warned = seen(None, an_old_key())
+    settings = only(TOO_OLD)
+    accepted = settings.accepted.model_copy(update={"paused_until": NOW + timedelta(days=16)})
+    paused = replace(settings, accepted=accepted)
+    during = seen(warned, an_old_key(), days=15, settings=paused)
+    assert (during.state, during.untold) == (State.OPEN, None)
+    assert during.grace_until == NOW + GRACE
+    assert seen(during, an_old_key(), days=16, settings=paused).state is State.ACTING
+
+
+def test_a_spent_budget_leaves_it_open_and_it_acts_later_without_another_warning() -> None:
+    warned = seen(None, an_old_key()).model_copy(update={"untold": None})
+    later = NOW + timedelta(days=15)
+    plan = planner.over_budget(looked(an_old_key(), now=later))
+    kept = planner.advance(warned, plan, now=later, claim_seconds=CLAIM)
+    assert isinstance(kept, FindingRecord)
+    assert (kept.state, kept.grace_until, kept.untold) == (State.OPEN, NOW + GRACE, None)
+    assert seen(kept, an_old_key(), days=15.5).state is State.ACTING
+
+
+def test_an_exemption_ends_the_warning_and_its_end_begins_another() -> None:
+    warned = seen(None, an_old_key())
+    until = NOW + timedelta(days=30)
+    ours = an_exemption(TOO_OLD, until=until.isoformat())
+    accepted = only(TOO_OLD).accepted.model_copy(update={"exemptions": {"ours": ours}})
+    settings = changed(in_force(accepted, rules.every()), TOO_OLD, mode=Mode.ENFORCE)
+    settings = replace(settings, rules=only(TOO_OLD).rules)
+    exempt = seen(warned, an_old_key(), days=3, settings=settings)
+    assert (exempt.state, exempt.grace_until, exempt.untold) == (State.EXEMPT, None, None)
+    anew = seen(exempt, an_old_key(), days=31, settings=settings)
+    assert (anew.state, anew.episode) == (State.OPEN, 2)
+    assert anew.grace_until == NOW + timedelta(days=45)
+    assert anew.owner == "team-data@example.com"
+
+
+def test_who_mends_it_is_told_nothing_more() -> None:
+    warned = seen(None, an_old_key()).model_copy(update={"untold": None})
+    plan = looked(an_old_key())
+    settled = planner.settle(warned, plan, why="gone", now=NOW, claim_seconds=CLAIM)
+    assert isinstance(settled, FindingRecord)
+    assert (settled.state, settled.grace_until, settled.untold) == (State.RESOLVED, None, None)
+
+
+def test_a_credential_that_was_used_meanwhile_is_unused_anew() -> None:
+    settings = only(UNUSED)
+    warned = seen(None, an_old_key(80, used=60), settings=settings)
+    assert warned.grace_until == NOW + GRACE
+    used_since = replace(an_old_key(80), used_at=NOW + timedelta(days=1))
+    anew = seen(warned, used_since, days=50, settings=settings)
+    assert (anew.state, anew.untold) == (State.OPEN, NOW + timedelta(days=50))
+    assert anew.grace_until == NOW + timedelta(days=64)
+
+
+def test_what_keyward_did_and_somebody_undid_needs_no_second_warning() -> None:
+    acting = seen(seen(None, an_old_key()), an_old_key(), days=14)
+    acted = planner.finished(acting, State.ACTED, outcome="inactive", now=NOW + GRACE)
+    again = seen(acted, an_old_key(), days=20)
+    assert (again.state, again.episode) == (State.ACTING, 2)
+
+
+def test_a_failed_act_is_tried_again_without_another_warning() -> None:
+    acting = seen(seen(None, an_old_key()), an_old_key(), days=14)
+    failed = planner.finished(acting, State.FAILED, outcome="denied", now=NOW + GRACE)
+    assert seen(failed, an_old_key(), days=15).state is State.ACTING
+
+
+def test_of_two_that_warn_the_one_that_is_due_first_leads_to_the_end() -> None:
+    """Unused since day 76, too old since day 90: the second warning must not put off the act."""
+    settings = only(TOO_OLD, UNUSED)
+    key = an_old_key(80, used=50)
+    warned = seen(None, key, settings=settings)
+    assert (warned.rule, warned.also) == (UNUSED, ())
+    later = seen(warned, key, days=11, settings=settings)
+    assert (later.key, later.also, later.untold) == (warned.key, (TOO_OLD,), None)
+    assert later.also_would == {TOO_OLD: Would(action="deactivate-access-key")}
+    assert seen(later, key, days=14, settings=settings).state is State.ACTING
+
+
+def test_what_acts_at_once_waits_for_nobodys_grace() -> None:
+    settings = only(TOO_OLD, "iam-access-key-created")
+    plan = looked(an_old_key(), settings=settings)
+    assert (plan.finding.rule, plan.warns) == ("iam-access-key-created", False)
+    assert plan.finding.also == (TOO_OLD,)
+    assert seen(None, an_old_key(), settings=settings).state is State.ACTING
+
+
+def test_a_rule_that_only_reports_lets_no_warning_be_skipped() -> None:
+    settings = changed(
+        only(TOO_OLD, "iam-access-key-created"), "iam-access-key-created", mode=Mode.REPORT
+    )
+    record = seen(None, an_old_key(), settings=settings)
+    assert (record.rule, record.state) == (TOO_OLD, State.OPEN)
+    assert (record.also, record.severity) == (("iam-access-key-created",), Severity.HIGH)
+
+
+@pytest.mark.parametrize(
+    ("subject", "action"),
+    [
+        (an_old_key(used=90), DeactivateAccessKeys),
+        (
+            replace(a_password(), since=NOW - timedelta(days=90), use_known=True),
+            QuarantineUser,
+        ),
+    ],
+)
+def test_an_unused_credential_is_contained_by_what_it_is(subject: Subject, action: type) -> None:
+    plan = planned(subject, UNUSED, hint=a_look())
+    assert isinstance(plan.action, action)
+    assert plan.spend is not None
+
+
+OWNERS = {
+    "ends-later": an_exemption("iam-user-created", owner="later@example.com")
+    | {"until": (NOW - timedelta(days=1)).isoformat()},
+    "ended-long-ago": an_exemption("iam-user-created", owner="ago@example.com")
+    | {"until": (NOW - timedelta(days=90)).isoformat()},
+    "somebody-else": an_exemption("iam-user-created", owner="else@example.com")
+    | {"user_id": "AIDAELSE"},
+}
+
+
+@pytest.mark.parametrize(
+    ("tags", "exemptions", "owner"),
+    [
+        ({"Owner": "data@example.com", "team": "data"}, OWNERS, "data@example.com"),
+        ({"TEAM": "data", "costs": "4711"}, {}, "data"),
+        ({"owner": " \u202e\n", "team": "data"}, {}, "data"),
+        ({"owner": "<!channel> & @here"}, {}, "(!channel) + (at)here"),
+        ({}, OWNERS, "later@example.com"),
+        (None, OWNERS, "later@example.com"),
+        (None, {"somebody-else": OWNERS["somebody-else"]}, None),
+        (None, {}, None),
+    ],
+)
+def test_owner_is_who_is_tagged_or_answers_for_an_exemption(
+    tags: dict[str, str] | None, exemptions: dict[str, dict[str, object]], owner: str | None
+) -> None:
+    settings = only(TOO_OLD)
+    accepted = settings.accepted.model_copy(update={"exemptions": exemptions})
+    settings = replace(in_force(accepted, rules.every()), rules=settings.rules)
+    user = replace(an_iam_user(), tags=tags)
+    assert seen(None, an_old_key(owner=user), settings=settings).owner == owner
+
+
+def test_who_is_not_warned_is_nobodys_business() -> None:
+    user = replace(an_iam_user(), tags={"owner": "data"})
+    assert recorded(planned(a_key(user))).owner is None
+
+
+def test_maker_is_looked_for_by_key_then_password_then_user() -> None:
+    key, _, user = planner.findings_of_making(looked(an_old_key()).finding)
+    assert key == found(a_key()).key
+    assert user == found(an_iam_user(age=timedelta(days=1)), "iam-user-created").key
+
+
+def test_maker_is_the_actor_of_an_event_and_never_keyward() -> None:
+    made = recorded(planned(a_key(), hint=a_hint()))
+    assert planner.maker_in(made) == (
+        f"arn:aws:sts::{MEMBER}:assumed-role/deployer/build-4711 (did CreateAccessKey)"
+    )
+    assert planner.maker_in(recorded(planned(a_key(), hint=a_look()))) is None
+
+
+SUBJECTS: tuple[Subject, ...] = (
+    a_key(),
+    an_old_key(100, used=80),
+    replace(a_key(), since=BEGAN - timedelta(days=1)),
+    a_key(an_iam_user(account=HUB)),
+    a_key(an_iam_user(user_id=None)),
+    an_iam_user(age=timedelta(days=1)),
+    an_iam_user(),
+    a_password(),
+    a_credential(),
+    a_policy(),
+    a_containment(holds=False, broken=("x",)),
+)
+
+
+@given(subject=st.sampled_from(SUBJECTS), mode=MODES, ceiling=MODES)
+def test_what_enforce_would_do_is_what_enforce_does(
+    subject: Subject, mode: Mode, ceiling: Mode
+) -> None:
+    shown = in_mode(mode, ceiling=ceiling)
+    enforcing = in_mode()
+    for name in enforcing.rules:
+        enforcing = changed(enforcing, name, existing="enforce")
+    for finding in judge(rules.every(), [subject], hint=a_look(), settings=shown):
+        (told,) = planner.plan([finding], settings=shown, hub_account=HUB, now=NOW)
+        (done,) = planner.plan([finding], settings=enforcing, hub_account=HUB, now=NOW)
+        assert told.would == done.would
+        assert told.would is not None
+        assert told.would.action == (done.action.name if done.action else None)
+        if done.action is None:
+            assert told.would.held
+        elif mode is ceiling is Mode.ENFORCE:
+            assert told.would.existed == (told.action is None)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 20),
+        st.sampled_from(["enforce", "report", "pause", "used", "exempt", "gone", "budget"]),
+    ),
+    max_size=12,
+)
+
+
+@given(steps=STEPS, grace=st.integers(1, 30))
+def test_nothing_is_ever_done_without_a_warning_a_grace_period_before(
+    steps: list[tuple[int, str]], grace: int
+) -> None:
+    """Whatever else happens: one act follows one warning, and nothing between them is told."""
+    enforcing = changed(changed(only(UNUSED), UNUSED, grace_days=grace), UNUSED, existing="enforce")
+    reporting = changed(enforcing, UNUSED, mode=Mode.REPORT)
+    old: FindingRecord | None = None
+    key, now, warned_at = an_old_key(400, used=60), NOW, None
+    for days, what in steps:
+        now += timedelta(days=days)
+        settings = reporting if what == "report" else enforcing
+        if what == "pause":
+            until = {"paused_until": now + timedelta(hours=1)}
+            settings = replace(settings, accepted=settings.accepted.model_copy(update=until))
+        if what == "used":
+            key = replace(key, used_at=now)
+            warned_at = None
+        found_now = judge(rules.every(), [key], hint=a_look(now), settings=settings)
+        if not found_now:
+            continue
+        (plan,) = planner.plan(found_now, settings=settings, hub_account=HUB, now=now)
+        if what == "gone":
+            new = planner.settle(old, plan, why="gone", now=now, claim_seconds=CLAIM)
+            old = new if isinstance(new, FindingRecord) else old
+            warned_at = None
+            continue
+        if what == "exempt":
+            plan = replace(plan, action=None, due=None, exempt_by="ours", spend=None)
+            warned_at = None
+        if what == "budget":
+            plan = planner.over_budget(plan)
+        if what == "report":
+            warned_at = None
+        told = old and old.model_copy(update={"untold": None})
+        new = planner.advance(told, plan, now=now, claim_seconds=CLAIM)
+        if not isinstance(new, FindingRecord):
+            continue
+        if new.state is State.ACTING:
+            assert warned_at is not None
+            assert now >= warned_at + timedelta(days=grace)
+            return
+        if new.grace_until is not None and new.untold is not None:
+            assert warned_at is None
+            assert new.grace_until == now + timedelta(days=grace)
+            warned_at = now
+        elif told is not None and not told.state.closed:
+            assert new.untold is None
+        old = new

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keyward.alerts import alert, digest
-from keyward.findings import FindingRecord, Notice, Severity, State
+from keyward.findings import FindingRecord, Notice, Severity, State, Would
 from keyward.planner import finished
 from keyward.text import clean
 from tests.builders import NOW, a_key, an_iam_user
@@ -90,3 +91,55 @@ def test_notice_is_told_with_its_title() -> None:
         kind="setting-refused", id="1", title="Bad", text="why", severity=Severity.HIGH, at=NOW
     )
     assert alert(notice).subject == "[HIGH] Bad"
+
+
+def a_warning(**changes: object) -> FindingRecord:
+    known: dict[str, object] = {
+        "grace_until": NOW + timedelta(days=14),
+        "owner": "data@example.com",
+        "outcome": None,
+        "would": Would(action="deactivate-access-key"),
+    }
+    return a_record().model_copy(update=known | changes)
+
+
+def test_a_warning_says_when_what_happens_to_whom_and_how_to_prevent_it() -> None:
+    message = alert(a_warning(severity=Severity.MEDIUM))
+    assert message.subject.startswith("[MEDIUM] Warning, acts on 2026-12-04: access key ")
+    for said in (
+        "Owner:    data@example.com",
+        "Done:     nothing yet. With the first sweep after 2026-12-04 09:14 UTC",
+        "the access key becomes inactive, unless",
+        "keyward exempt ",
+        "To fix:   ",
+    ):
+        assert said in message.body
+    assert message.attributes["state"] == "open"
+
+
+def test_a_warning_of_a_quarantine_says_that_keys_stop_as_well() -> None:
+    body = alert(a_warning(would=Would(action="quarantine-user"))).body
+    assert "the user is denied everything, and its access keys become inactive" in body
+
+
+def test_a_warning_without_an_owner_says_so() -> None:
+    assert "Owner:    nobody knows" in alert(a_warning(owner=None)).body
+
+
+def test_who_was_warned_is_named_again_with_the_act_and_nobody_else_is() -> None:
+    acted = a_record(State.ACTED, owner="data@example.com")
+    assert "Owner:    data@example.com" in alert(acted).body
+    assert alert(acted).subject.startswith("[HIGH] Contained: ")
+    assert "Owner:" not in alert(a_record()).body
+
+
+def test_a_digest_says_which_are_warnings() -> None:
+    body = digest([a_warning(), a_record(State.ACTED)]).body
+    assert "warning, acts on 2026-12-04" in body
+
+
+@given(HOSTILE)
+def test_an_owner_from_a_tag_is_never_markup(owner: str) -> None:
+    message = alert(a_warning(owner=owner))
+    assert not set("<>&") & set(message.body)
+    assert "@here" not in message.body
