@@ -10,6 +10,8 @@ ARN = f"arn:aws:lambda:eu-central-1:{HUB}:function:keyward-iam-guard"
 LAMBDA = "lambda.amazonaws.com"
 EVENTS = "events.amazonaws.com"
 IAM = "iam.amazonaws.com"
+S3 = "s3.amazonaws.com"
+SCHEDULER = "scheduler.amazonaws.com"
 SSM = "ssm.amazonaws.com"
 CFN = "cloudformation.amazonaws.com"
 QUEUES = f"https://sqs.eu-central-1.amazonaws.com/{HUB}"
@@ -36,6 +38,9 @@ def names(source: str, event: str, parameters: object, response: object = None) 
         ),
         (EVENTS, "DeleteEventBus", {"name": "keyward"}, "keyward"),
         (EVENTS, "PutPermission", {"eventBusName": "keyward"}, "keyward"),
+        (S3, "PutBucketPolicy", {"bucketName": "keyward-inventory-1"}, "keyward-inventory-1"),
+        (SCHEDULER, "UpdateSchedule", {"name": "keyward-sweep", "groupName": "x"}, "keyward-sweep"),
+        (SCHEDULER, "DeleteScheduleGroup", {"name": "keyward"}, "keyward"),
         (
             LAMBDA,
             "DeleteFunction20150331",
@@ -186,6 +191,7 @@ def test_an_event_that_says_nothing_at_all_is_refused(source: str, event: str) -
 FIELDS = (
     *("name", "rule", "eventBusName", "functionName", "roleName", "groupName", "names"),
     *("stackName", "stackSetName", "tableName", "queueUrl", "topicArn", "subscriptionArn"),
+    "bucketName",
 )
 
 

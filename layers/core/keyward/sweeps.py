@@ -307,6 +307,8 @@ def _end(sweep: Sweep, services: Services, now: datetime) -> None:
         services.ledger.notice(_told_of_silence(ended, silent, now))
     services.ledger.save_sweep(ended, replacing=sweep)
     count("SweepCompleted", int(ended.complete))
+    if ended.full:
+        count("FullSweepCompleted", int(ended.complete))
     took("SweepSeconds", (now - sweep.started_at).total_seconds())
     logger.info(
         "sweep ended",
