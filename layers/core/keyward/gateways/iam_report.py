@@ -162,12 +162,12 @@ def parsed(content: bytes, *, generated_at: datetime) -> CredentialReport:
 def _whole(row: list[str], width: int) -> list[str]:
     """The row, with a name and an ARN put together again that commas took apart.
 
-    No name holds a colon, so that the ARN is told by how it begins.
+    No name holds a colon, so that the ARN is told by how it begins. Raises ValueError.
     """
     more = len(row) - width
     if more <= 0:
         return row
-    begin = next(number for number, it in enumerate(row[1:], 1) if it.startswith("arn:"))
+    begin = [it.startswith("arn:") for it in row].index(True)
     end = more + 2
     return [",".join(row[:begin]), ",".join(row[begin:end]), *row[end:]]
 
