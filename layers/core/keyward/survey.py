@@ -149,16 +149,21 @@ class Snapshot:
 class Suspect:
     """A user, or root (`user` is None), with all that rules object to in it.
 
-    `looks` are the parts to be read again. `facts` are digits for each objection: others, once it
-    is to be looked at anew. `findings` are by their key. `marks` are digits for what IAM
-    tells no date of, suspected or not, by the subject's unique id.
+    `facts` are digits for each objection, with the key of the finding: others, once it is to be
+    looked at anew. `findings` are by their key. `marks` are digits for what IAM tells no date of,
+    suspected or not, by the subject's unique id.
     """
 
     user: IamUser | None
-    looks: frozenset[str]
-    facts: tuple[str, ...]
+    facts: Mapping[str, str]
     findings: Mapping[str, Finding]
     marks: Mapping[str, str] = field(default_factory=dict)
+
+    def looks(self, keys: Iterable[str]) -> frozenset[str]:
+        """The parts that show what is objected to by these findings."""
+        told = [self.findings[key] for key in keys if key in self.findings]
+        parts = frozenset(_LOOKS[type(it.subject).__name__] for it in told)
+        return parts | _UNREPORTED if NO_LINE in keys else parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,42 +207,54 @@ def survey(  # noqa: PLR0913 - all of it by name
     Asked to be looked at is who is suspected of something new; in a `full` survey everybody who is
     suspected; and whose finding waits for what may be over by now.
     """
-    rules = tuple(rules)
-    records = [it for it in open_findings if it.subject_kind in _KINDS]
-    held: dict[str, list[Containment]] = {}
-    for containment in contained:
-        if containment.user is not None:
-            held.setdefault(containment.user.user_id, []).append(containment)
-    suspects = _suspects(snapshot, rules=rules, settings=settings, hint=hint, held=held)
-    by_name = {it.name: it.unique_id for it in snapshot.authorizations.users}
-    of_user: dict[str, list[FindingRecord]] = {}
-    for record in records:
-        if record.subject_kind == "RootAccessKey":
-            of_user.setdefault(ROOT, []).append(record)
-        elif id_ := record.user_id or by_name.get(record.user_name or ""):
-            of_user.setdefault(id_, []).append(record)
+    records = _by_user(open_findings, snapshot)
+    suspects = _suspects(
+        snapshot, rules=tuple(rules), settings=settings, hint=hint, contained=contained
+    )
     asks: list[Ask] = []
-    asked: set[str] = set()
     users: dict[str, str] = {}
     for id_, suspect in suspects.items():
-        known = _Known.read(before, id_)
-        users[id_] = f"{','.join(suspect.facts)}:{','.join(suspect.marks.values())}"
-        mine = of_user.get(id_, [])
+        known, facts = _Known.read(before, id_), suspect.facts.keys()
+        users[id_] = f"{','.join(facts)}:{','.join(suspect.marks.values())}"
+        new = frozenset(suspect.facts[it] for it in facts if full or it not in known.facts)
+        mine = records.get(id_, [])
         due = [it for it in mine if _is_due(it, settings=settings, at=snapshot.at)]
-        facts = frozenset(suspect.facts)
-        is_new = not facts <= known.facts
-        if is_new or due or (full and facts) or _which(mine, was=known.facts, now=facts):
-            asked.add(id_)
-            asks += _asks(suspect, id_, known=known, records=mine, due=due)
-    over = []
-    for record in records:
-        if record.last_seen >= snapshot.at - LAG:
-            continue
-        id_ = record.user_id or by_name.get(record.user_name or "", "")
-        is_left = id_ in asked or not _is_judged(record, settings)
-        why = _over(record, suspects.get(id_), snapshot=snapshot, is_left=is_left)
-        over += [(record, why)] if why is not None else []
+        if facts and not known.facts <= facts:
+            due += [it for it in mine if it.subject_kind in _ONE_OF_SEVERAL]
+        asks += _asks(suspect, id_, new=new, known=known, records=mine, due=due)
+    asked = {ask.id for ask in asks}
+    over = [
+        (record, why)
+        for id_, some in records.items()
+        for record in some
+        if record.last_seen < snapshot.at - LAG
+        and (
+            why := _over(
+                record,
+                suspects.get(id_),
+                snapshot=snapshot,
+                is_left=id_ in asked or not _is_judged(record, settings),
+            )
+        )
+    ]
     return Survey(asks=tuple(asks), over=tuple(over), looked=Looked(at=snapshot.at, users=users))
+
+
+def _by_user(
+    records: Iterable[FindingRecord], snapshot: Snapshot
+) -> dict[str, list[FindingRecord]]:
+    """The findings about IAM, by the unique id of their user as far as anybody knows it, or root.
+
+    What was recorded where IAM could not be read has a name alone.
+    """
+    by_name = {it.name: it.unique_id for it in snapshot.authorizations.users}
+    found: dict[str, list[FindingRecord]] = {}
+    for record in records:
+        if record.subject_kind in _KINDS:
+            id_ = record.user_id or by_name.get(record.user_name or "", "")
+            is_root = record.subject_kind == "RootAccessKey"
+            found.setdefault(ROOT if is_root else id_, []).append(record)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,11 +275,13 @@ class _Known:
         )
 
 
-def _which(records: Iterable[FindingRecord], *, was: frozenset[str], now: frozenset[str]) -> bool:
-    """Whether one of several is over, and only a look at the user tells which."""
-    kinds = {"AccessKey", "StaticCredential"}
-    return bool(now) and not was <= now and any(it.subject_kind in kinds for it in records)
+_ONE_OF_SEVERAL = frozenset({"AccessKey", "StaticCredential"})
+"""Kinds of which only a look at the user tells which one is gone."""
 
+_UNREPORTED = frozenset({"keys", "password", "credentials"})
+"""What is not known of a user that is newer than the report."""
+
+NO_LINE = "no line of the report"
 
 _KINDS = frozenset(it.__name__ for it in OfIam.__args__)
 
@@ -285,9 +304,13 @@ def _suspects(
     rules: tuple[AnyRule, ...],
     settings: InForce,
     hint: Hint,
-    held: Mapping[str, list[Containment]],
+    contained: Iterable[Containment],
 ) -> dict[str, Suspect]:
     """Every user by unique id, and root, with what rules object to in it, if anything."""
+    held: dict[str, list[Containment]] = {}
+    for containment in contained:
+        if containment.user is not None:
+            held.setdefault(containment.user.user_id, []).append(containment)
     policies = _Policies(snapshot.authorizations)
     found: dict[str, Suspect] = {}
     for holder in snapshot.authorizations.users:
@@ -301,8 +324,7 @@ def _suspects(
         if line is None:
             suspect = replace(
                 suspect,
-                looks=suspect.looks | {"keys", "password", "credentials"},
-                facts=(*suspect.facts, _short("no line of the report")),
+                facts={**suspect.facts, _short(NO_LINE): NO_LINE},
             )
         found[holder.unique_id] = replace(suspect, marks=_marks(holder, user, policies))
     root = snapshot.report.root
@@ -325,18 +347,16 @@ def _judged(
     """What rules object to in the subjects, each with a fact that tells it from what was before."""
     told = list(subjects)
     what = {id(subject): fact for subject, fact in told}
-    looks: set[str] = set()
-    facts: list[str] = []
+    facts: dict[str, str] = {}
     findings: dict[str, Finding] = {}
     for finding in judge(rules, [subject for subject, _ in told], hint=hint, settings=settings):
         subject, rule = finding.subject, settings.rules[finding.rule]
-        looks.add(_LOOKS[type(subject).__name__])
         findings[finding.key] = finding
         mode = settings.mode(finding.rule, hint.time)
         exempt = settings.exemption(rule=finding.rule, subject=subject, now=hint.time)
         it = f"{finding.rule} {finding.reason.code} {what[id(subject)]}"
-        facts.append(_short(f"{it} {mode} {rule.existing} {exempt}"))
-    return Suspect(user=user, looks=frozenset(looks), facts=tuple(facts), findings=findings)
+        facts[_short(f"{it} {mode} {rule.existing} {exempt}")] = finding.key
+    return Suspect(user=user, facts=facts, findings=findings)
 
 
 def _subjects(  # noqa: C901 - a kind each
@@ -511,7 +531,7 @@ def _broken(
                 of: list[IamUser | AccessKey | StaticCredential] = [user]
             case DeactivateAccessKeys(key_ids=ids):
                 # Which of two keys is active no report says; one more than there may be is enough.
-                inactive = sum(not key.active for key in keys)
+                inactive = sum(not it.active and it.changed_at is not None for it in keys)
                 ours = tuple(containment.before.statuses) or ids or ()
                 lacks = (
                     [f"{active} access keys are active"] if active and inactive < len(ours) else []
@@ -557,33 +577,34 @@ def _marks(holder: Holder, user: IamUser, policies: _Policies) -> dict[str, str]
     }
 
 
-def _asks(
+def _asks(  # noqa: PLR0913 - all of it by name
     suspect: Suspect,
     id_: str,
     *,
+    new: frozenset[str],
     known: _Known,
     records: Iterable[FindingRecord],
     due: Iterable[FindingRecord],
 ) -> list[Ask]:
     """The looks at a user: two where some of what IAM tells no date of is new, and some isn't."""
     on_record = {record.key for record in records}
-    new: list[Finding] = []
-    old: list[Finding] = []
-    for finding in suspect.findings.values():
-        if isinstance(finding.subject, UserPolicy | IamPrincipal):
+    younger: list[Finding] = []
+    others: list[Finding] = []
+    for key, finding in suspect.findings.items():
+        if key in new and isinstance(finding.subject, UserPolicy | IamPrincipal):
             mark = suspect.marks.get(finding.subject.unique_id or "", "")
-            is_new = known.at is not None and mark not in known.marks
-            (new if is_new and finding.key not in on_record else old).append(finding)
-    looks = suspect.looks | {_LOOKS[it.subject_kind] for it in due}
+            is_younger = known.at is not None and mark not in known.marks and key not in on_record
+            (younger if is_younger else others).append(finding)
     # Policies are named each: "all of them" would make the old ones as new as the others.
+    looks = suspect.looks(new) | {_LOOKS[it.subject_kind] for it in due}
     rest = looks - {"policies", "principal"}
     made = suspect.user.created_at if suspect.user is not None else None
     asks = []
-    if new:
+    if younger:
         since = max(at for at in (known.at, made) if at is not None)
-        asks.append(_ask(suspect, f"{id_}-new", frozenset(), since=since, undated=new))
-    if old or rest or not new:
-        asks.append(_ask(suspect, id_, rest, since=made, undated=old, records=records))
+        asks.append(_ask(suspect, f"{id_}-new", frozenset(), since=since, undated=younger))
+    if others or rest or due:
+        asks.append(_ask(suspect, id_, rest, since=made, undated=others, records=records))
     return asks
 
 
@@ -596,7 +617,7 @@ def _ask(  # noqa: C901, PLR0912, PLR0913 - a kind each
     undated: Iterable[Finding],
     records: Iterable[FindingRecord] = (),
 ) -> Ask:
-    """A look; what open findings are about is named: what is gone, no list shows."""
+    """A look, which settles all open findings: what is gone, no list shows, so that it is named."""
     keys, credentials, policies = [], [], []
     for finding in undated:
         match finding.subject:
@@ -612,10 +633,8 @@ def _ask(  # noqa: C901, PLR0912, PLR0913 - a kind each
                 credentials.append(f"{kind}:{record.unique_id}")
             case "UserPolicy" if record.user_id is not None:
                 policies.append(record.unique_id.removeprefix(f"{record.user_id}/"))
-            case "IamPrincipal":
-                looks |= {"principal"}
-            case _:
-                pass
+            case kind_of_subject:
+                looks |= {_LOOKS[kind_of_subject]} - {"policies"}
     if "containment" in looks:
         for finding in suspect.findings.values():
             match finding.subject:
