@@ -39,6 +39,7 @@ from keyward.converging import about_of
 from keyward.errors import STALE_CREDENTIALS, GatewayError, NotFoundError
 from keyward.events import Canary, Follow, RolloutStep, SweepPart, SweepStep
 from keyward.facts.accounts import NAME_GONE
+from keyward.facts.iam import USER_CHECK
 from keyward.findings import Finding, FindingRecord, Notice, Severity, State
 from keyward.gateways.reach import Reach
 from keyward.ledger import Begun
@@ -225,15 +226,22 @@ class _Case:
         known, gone = facts.identified(
             _subjects(others), hint=self.hint, reach=reach, ledger=ledger, now=self.now
         )
-        exempt, named = self._without_exempt(self._judge(known))
+        judged = self._judge(known)
+        exempt, named = self._without_exempt(judged)
+        if self._looks_at_user:  # what isn't there is exempt from nothing
+            exempt, named = [], judged
         excused += [planned for planned in exempt if not planned.finding.reason.maybe]
         unsure = _subjects(finding for finding in named if finding.reason.maybe)
         present = facts.current(
             _subjects(named), reach=reach, ledger=ledger, now=self.now, unsure=unsure
         )
-        _, confirmed = self._without_exempt(self._judge(present))
+        judged = self._judge(present)
+        exempt, confirmed = self._without_exempt(judged)
+        borne_out = confirmed
+        if self._looks_at_user:
+            excused, borne_out = excused + exempt, judged
         unconfirmed = [finding for finding in others if finding.subject in gone]
-        unconfirmed += [finding for finding in named if not _is_borne_out(finding, confirmed)]
+        unconfirmed += [finding for finding in named if not _is_borne_out(finding, borne_out)]
         return own + confirmed, unconfirmed, excused
 
     def plan(self, findings: Iterable[Finding]) -> list[Plan]:
@@ -246,16 +254,18 @@ class _Case:
         )
 
     def plan_to_settle(self, findings: list[Finding]) -> list[Plan]:
-        """One plan for each subject, but each of what only might have been for itself.
+        """One plan for each subject, but each of what Keyward only looks at for itself.
 
         Of that, any may be on record, and none is news: folded, the gravest would hide the others.
         """
-        certain = [finding for finding in findings if not finding.reason.maybe]
-        unsure = [finding for finding in findings if finding.reason.maybe]
-        return [*self.plan(certain), *(plan for finding in unsure for plan in self.plan([finding]))]
+        looks = [it for it in findings if it.reason.maybe or it.evidence.actor.is_keyward]
+        others = [finding for finding in findings if finding not in looks]
+        return [*self.plan(others), *(plan for finding in looks for plan in self.plan([finding]))]
 
     def act(self, planned: Plan) -> None:
         """Records a confirmed finding and, where the plan says so, acts on it."""
+        if planned.action is None and self._is_told(planned.finding):
+            return
         before = None
         if planned.action is not None:
             subject = planned.finding.subject
@@ -382,10 +392,31 @@ class _Case:
         seconds = math.ceil(self.services.environment.claim_seconds) + LEFT_SECONDS
         self.services.queue_of(record.rule).follow(record.key, ticket=0, delay_seconds=seconds)
 
+    @property
+    def _looks_at_user(self) -> bool:
+        """Whether a sweep has an IAM user looked at: nobody did anything."""
+        return self.hint.event_source == events.KEYWARD and self.hint.event_name == USER_CHECK
+
+    def _is_told(self, finding: Finding) -> bool:
+        """Whether an event led to a finding of another rule, which names all of this one's.
+
+        A look doesn't see all that an event tells: by itself it would tell the same once more.
+        """
+        ledger, subject = self.services.ledger, finding.subject
+        if not self._looks_at_user or ledger.finding(finding.key) is not None:
+            return False
+        of = subject.owner.user_id if subject.owner is not None else subject.unique_id
+        return any(
+            record.unique_id == subject.unique_id
+            and {finding.rule, *finding.also} <= {record.rule, *record.also}
+            and planner.maker_in(record) is not None
+            for record in (ledger.open_in(finding.account, of=of) if of is not None else ())
+        )
+
     def _reach_of_a_look(self) -> Reach:
-        """What a look needs; a sweep, which looks at much of a user, reads each list once."""
+        """What a look needs; one at much of a user reads each list once."""
         reach = self.services.reach(self.hint.account, self.now)
-        if self.hint.origin == "event":
+        if not self._looks_at_user:
             return reach
         return replace(reach, iam=cache(lambda: reach.iam().reading_once()))
 
