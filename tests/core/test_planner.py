@@ -601,6 +601,26 @@ def test_what_keyward_did_and_somebody_undid_needs_no_second_warning() -> None:
     assert (again.state, again.episode) == (State.ACTING, 2)
 
 
+def test_an_act_that_was_announced_long_ago_is_announced_anew() -> None:
+    """Such as where no sweep came, or another rule's act was in the way."""
+    warned = seen(None, an_old_key())
+    late = seen(warned, an_old_key(), days=43.9)
+    assert late.state is State.ACTING
+    forgotten = seen(warned, an_old_key(), days=44)
+    assert (forgotten.state, forgotten.grace_until) == (State.OPEN, NOW + timedelta(days=58))
+    assert forgotten.untold == NOW + timedelta(days=44)
+
+
+def test_of_what_may_be_so_and_is_exempt_each_stands_for_itself() -> None:
+    settings = only(TOO_OLD)
+    ours = {"ours": an_exemption(TOO_OLD)}
+    accepted = settings.accepted.model_copy(update={"exemptions": ours})
+    settings = replace(in_force(accepted, rules.every()), rules=settings.rules)
+    unread = judge(rules.every(), [a_key()], hint=a_look(), settings=settings)
+    exempt, rest = planner.without_exempt(unread, settings=settings, now=NOW)
+    assert ({plan.finding.reason.code for plan in exempt}, rest) == ({"too-old", "second-key"}, [])
+
+
 def test_a_failed_act_is_tried_again_without_another_warning() -> None:
     acting = seen(seen(None, an_old_key()), an_old_key(), days=14)
     failed = planner.finished(acting, State.FAILED, outcome="denied", now=NOW + GRACE)
@@ -791,7 +811,7 @@ def test_nothing_is_ever_done_without_a_warning_a_grace_period_before(
             assert now >= warned_at + timedelta(days=grace)
             return
         if new.grace_until is not None and new.untold is not None:
-            assert warned_at is None
+            assert warned_at is None or now >= warned_at + timedelta(days=grace + 30)
             assert new.grace_until == now + timedelta(days=grace)
             warned_at = now
         elif told is not None and not told.state.closed:

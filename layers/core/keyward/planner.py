@@ -88,6 +88,9 @@ MADE_BY_OTHERS = frozenset(
 )
 """Why what somebody made who is recognised isn't acted on: see principals.recognised."""
 
+FORGOTTEN = timedelta(days=30)
+"""So long after its day nobody reckons with an act that was announced: it is announced anew."""
+
 HISTORY_LENGTH = 30
 """So many last moments of a finding are kept."""
 
@@ -136,7 +139,10 @@ class Plan:
 def without_exempt(
     findings: Iterable[Finding], *, settings: InForce, now: datetime
 ) -> tuple[list[Plan], list[Finding]]:
-    """The plans for exempt findings, and the findings that no exemption covers."""
+    """The plans for exempt findings, and the findings that no exemption covers.
+
+    What only may be so stands for itself: any of it may be on record.
+    """
     exempt, rest = [], []
     for finding in findings:
         name = settings.exemption(rule=finding.rule, subject=finding.subject, now=now)
@@ -151,7 +157,9 @@ def without_exempt(
                     settings_version=settings.accepted.version,
                 )
             )
-    return _folded(exempt), rest
+    unsure = [planned for planned in exempt if planned.finding.reason.maybe]
+    certain = [planned for planned in exempt if not planned.finding.reason.maybe]
+    return [*_folded(certain), *unsure], rest
 
 
 def plan(
@@ -623,7 +631,7 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
         planned = replace(planned, due=None)
     if came_back or _happened_again(old, planned):
         return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
-    if old.state is State.OPEN and planned.warns and not _is_warned(old, planned):
+    if old.state is State.OPEN and planned.warns and not _is_warned(old, planned, now):
         return _warned(old, planned, now=now)
     waits = planned.warns and old.grace_until is not None and now < old.grace_until
     if planned.action is not None and (
@@ -657,13 +665,13 @@ def _warned(old: FindingRecord, planned: Plan, *, now: datetime) -> FindingRecor
     )
 
 
-def _is_warned(old: FindingRecord, planned: Plan) -> bool:
-    """Whether the owner was warned since it is so, and since the rule enforces.
+def _is_warned(old: FindingRecord, planned: Plan, now: datetime) -> bool:
+    """Whether the owner was warned since it is so, and since the rule enforces, and of late.
 
     A credential that was used meanwhile is unused anew, for instance.
     """
     until, due = old.grace_until, planned.due
-    return until is not None and due is not None and until >= due
+    return until is not None and due is not None and due <= until > now - FORGOTTEN
 
 
 def _warning(until: datetime) -> str:
