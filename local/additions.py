@@ -109,6 +109,7 @@ def main() -> None:
     add_managed_policies(os.environ["KEYWARD_MANAGED_POLICIES"])
     add_condition_keys()
     add_resource_paths()
+    add_batches()
     add_membership()
     add_quotas()
     add_static_credentials()
@@ -255,6 +256,21 @@ def organizations_arn(named: tuple[str, Any]) -> str | None:
         if found := known.get(value):
             return str(found["Arn"])
     return None
+
+
+def add_batches() -> None:
+    """Allow a batch of messages to those who may do it with one: for AWS that is the same.
+
+    Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    """
+    enforce = iam_evaluator.enforce
+
+    @functools.wraps(enforce)
+    def enforce_single(key: str, action: str, *asked: Any, **more: Any) -> Any:
+        is_of_sqs = action.startswith("sqs:")
+        return enforce(key, action.removesuffix("Batch") if is_of_sqs else action, *asked, **more)
+
+    iam_evaluator.enforce = enforce_single
 
 
 def add_membership() -> None:

@@ -207,6 +207,22 @@ def test_user_without_policies_may_read_none_of_it(account: Caller, user: str) -
     assert refused(lambda: iam.list_service_specific_credentials(AllUsers=True)) == "AccessDenied"
 
 
+def test_batch_of_messages_is_allowed_where_one_is(plain: Organization) -> None:
+    name = f"sender-{uuid.uuid4().hex[:8]}"
+    url = plain.hub.sqs.create_queue(QueueName=name)["QueueUrl"]
+    plain.hub.iam.create_user(UserName=name)
+    key = plain.hub.iam.create_access_key(UserName=name)["AccessKey"]
+    sqs = plain.hub.using(key["AccessKeyId"], key["SecretAccessKey"]).sqs
+    send = lambda: sqs.send_message_batch(  # noqa: E731  asked again
+        QueueUrl=url, Entries=[{"Id": "1", "MessageBody": "a hint"}]
+    )
+    assert refused(send) == "AccessDenied"
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": f"{QUEUE}:{name}"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    plain.hub.iam.put_user_policy(UserName=name, PolicyName="send", PolicyDocument=document)
+    assert refused(send) is None
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """A way that canaries go: from the default bus over one of its name to a queue of its name."""
