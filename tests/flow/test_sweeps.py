@@ -74,8 +74,8 @@ class Desk:
     steps: int = 0
     dead: list[str] = field(default_factory=list)
     table: MemoryTable = field(default_factory=MemoryTable)
-    token_ends: int | None = None
-    """The call of ListAccounts that refuses its token."""
+    tokens_end: int | None = None
+    """With this call of ListAccounts all tokens end that were given before it."""
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.table, claim_seconds=90)
@@ -227,18 +227,18 @@ class Pages(OrganizationGateway):
         self, *, after: str | None
     ) -> tuple[tuple[AccountDescription, ...], str | None]:
         with self._desk.called("ListAccounts"):
-            if (
-                after is not None
-                and self._desk.calls.count("ListAccounts") == self._desk.token_ends
-            ):
+            number = self._desk.calls.count("ListAccounts")
+            given, _, begins = (after or f"{number}:0").partition(":")
+            if int(given) < (self._desk.tokens_end or 0) <= number:
                 raise GatewayError("ListAccounts", code="InvalidInputException")
-            begin = int(after or 0)
+            begin = int(begins)
             every = list(self._desk.accounts.items())
             found = tuple(
                 AccountDescription(id=id_, name=id_, state=state)
                 for id_, state in every[begin : begin + PAGE]
             )
-            return found, str(begin + PAGE) if begin + PAGE < len(every) else None
+            is_last = begin + PAGE >= len(every)
+            return found, None if is_last else f"{number}:{begin + PAGE}"
 
 
 class SweepServices(Services):
@@ -448,6 +448,44 @@ def test_no_account_is_left_out_however_much_fails(seed: int) -> None:
     assert is_whole(desk)
 
 
+def test_a_message_that_comes_while_it_is_worked_on_changes_nothing(calls: int) -> None:
+    taken = sweeps.step
+    for at in range(calls):
+        desk = Desk(accounts(47))
+        words: list[SweepStep] = []
+
+        def again(number: int, _call: str) -> str | None:
+            if number == at and words:  # noqa: B023 - it is called before the next desk
+                sweeps.step(words[-1], services=SweepServices(desk), now=desk.now)  # noqa: B023
+            return None
+
+        def noting(of: SweepStep, **given: Any) -> None:
+            words.append(of)  # noqa: B023 - as above
+            taken(of, **given)
+
+        desk.fault = again
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sweeps, "step", noting)
+            sweep = desk.run()
+        assert sweep.complete
+        assert is_whole(desk)
+        assert len(desk.ledger.sweeps()) == 1
+        assert set(desk.asked.values()) == {1}, desk.calls[at]
+
+
+def test_messages_that_come_twice_do_not_become_ever_more() -> None:
+    desk = Desk(accounts(5), guards_work=False)
+    put = desk.put
+
+    def twice(lane: str, body: str, *, delay_seconds: float = 0) -> None:
+        for _ in range(2):
+            put(lane, body, delay_seconds=delay_seconds)
+
+    desk.put = twice  # type: ignore[method-assign]  # a queue that delivers twice
+    desk.run()
+    assert desk.steps < 2 * LONGEST.total_seconds() / 200
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_messages_that_come_twice_or_late_change_nothing(seed: int) -> None:
     dice = random.Random(seed)
@@ -489,7 +527,7 @@ def test_two_starts_at_once_begin_one_sweep() -> None:
         if call == "write" and not inside:  # the other is faster by just this write
             inside = True
             other = SweepServices(desk)
-            sweeps.begin(full=False, by="ana", services=other, now=desk.now)
+            sweeps.begin(full=False, by="ana", services=other, now=desk.now - timedelta(seconds=9))
         return None
 
     desk.fault = fault
@@ -501,7 +539,7 @@ def test_two_starts_at_once_begin_one_sweep() -> None:
 
 
 def test_a_page_that_counts_no_longer_begins_the_list_anew() -> None:
-    desk = Desk(accounts(70), token_ends=3)
+    desk = Desk(accounts(70), tokens_end=3)
     sweep = desk.run()
     assert is_whole(desk)
     assert sweep.complete
@@ -568,6 +606,20 @@ def test_a_full_sweep_that_is_asked_for_often_comes_once() -> None:
         desk.start(full=True)
     desk.drain()
     assert [it.full for it in desk.ledger.sweeps()] == [False, True]
+
+
+@pytest.mark.parametrize(("full", "number"), [(False, 1), (True, 2)])
+def test_a_word_that_was_sent_before_a_sweep_began_means_that_one_unless_it_is_to_be_full(
+    *, full: bool, number: int
+) -> None:
+    desk = Desk(accounts(3))
+    sent = desk.now
+    desk.now += timedelta(minutes=1)
+    desk.run()
+    start = events.sweep_message(SweepStep(id="scheduled", part=SweepPart.START, full=full))
+    sweeps.hear(start, sent=sent, services=desk.services, now=desk.now)
+    desk.drain()
+    assert (desk.sweep().number, desk.sweep().full) == (number, full)
 
 
 def test_an_operator_gets_the_sweep_that_is_under_way() -> None:
