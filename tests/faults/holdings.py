@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from keyward import pipeline, rules
-from keyward.centersweep import CenterSweep, Phase
+import pytest
+
+from keyward import centersweep, pipeline, rules
+from keyward.centersweep import CenterSweep, Phase, Way
 from keyward.errors import GatewayError
 from keyward.events import SweepPart, SweepStep, sweep_message
 from keyward.findings import FindingRecord, State
@@ -60,6 +64,12 @@ class Holdings(Estate):
     stale: dict[str, list[str]] = field(default_factory=dict)
     refuses: dict[str, str] = field(default_factory=dict)
     """By what a call names (a set, a principal, an operation): the code it is refused with."""
+    pages_of: int = PAGE
+    """So much stands on a page."""
+    joined: dict[str, datetime] = field(default_factory=dict)
+    """When accounts joined, where it wasn't at JOINED."""
+    _known: dict[object, Any] = field(default_factory=dict)
+    """What was worked out since something changed."""
 
     def user(self, name: str, *groups: str) -> str:
         number = len(self.users)
@@ -68,7 +78,18 @@ class Holdings(Estate):
         return self.users[name]
 
     def assign(self, account: str, arn: str, user: str) -> None:
+        """Somebody assigns a person directly."""
         self.own.setdefault(user, set()).add((account, arn))
+        self._known.clear()
+
+    def unassign(self, account: str, arn: str, user: str) -> None:
+        """Somebody takes that away."""
+        self.own[user].remove((account, arn))
+        self._known.clear()
+
+    def hold(self, account: str, arn: str, group: str) -> None:
+        super().hold(account, arn, group)
+        self._known.clear()
 
     def everything(self) -> set[Held]:
         """Every assignment."""
@@ -81,16 +102,31 @@ class Holdings(Estate):
 
     def provisioned(self) -> set[tuple[str, str]]:
         """Where which sets are: wherever somebody holds them."""
-        return {pair for held in (self.held, self.own) for pairs in held.values() for pair in pairs}
+        if "provisioned" not in self._known:
+            self._known["provisioned"] = {
+                pair for held in (self.held, self.own) for pairs in held.values() for pair in pairs
+            }
+        return set(self._known["provisioned"])
+
+    def of_pairs(self) -> dict[tuple[str, str], list[Held]]:
+        """Who holds each set in each account."""
+        if "pairs" not in self._known:
+            found: dict[tuple[str, str], list[Held]] = {}
+            for held in sorted(self.everything()):
+                found.setdefault(held[:2], []).append(held)
+            self._known["pairs"] = found
+        return dict(self._known["pairs"])
 
     def listed(self, principal: str) -> list[tuple[str, str, str]]:
         """Account, set and holder of all that a principal's list shows."""
-        holders = (principal, *self.groups_of.get(principal, ()))
-        return sorted(
-            (account, arn, holder)
-            for holder in holders
-            for account, arn in (*self.held.get(holder, ()), *self.own.get(holder, ()))
-        )
+        if principal not in self._known:
+            holders = (principal, *self.groups_of.get(principal, ()))
+            self._known[principal] = sorted(
+                (account, arn, holder)
+                for holder in holders
+                for account, arn in (*self.held.get(holder, ()), *self.own.get(holder, ()))
+            )
+        return list(self._known[principal])
 
     def least_calls(self, way: str) -> int:
         """So many calls nobody can do without who reads everything this way."""
@@ -102,6 +138,12 @@ class Holdings(Estate):
         principals = (*self.groups.values(), *self.users.values())
         lists = _pages(len(self.users)) + _pages(len(self.groups))
         return base + lists + sum(_pages(len(self.listed(it))) for it in principals)
+
+    @contextmanager
+    def called(self, operation: str, asked: dict[str, Any], *, admin: bool) -> Iterator[None]:
+        with super().called(operation, asked, admin=admin):
+            self.refuse(operation, asked)
+            yield
 
     def refuse(self, operation: str, asked: dict[str, Any]) -> None:
         for what in (operation, *asked.values()):
@@ -122,7 +164,6 @@ class Assignments(Admin):
 
     def _of_set(self, operation: str, asked: dict[str, Any], answer: dict[str, Any]) -> Any:
         with self._holdings.called(operation, asked, admin=True):
-            self._holdings.refuse(operation, asked)
             arn = asked.get("PermissionSetArn", asked.get("ResourceArn"))
             if arn not in self._holdings.sets.values():
                 raise self._holdings.error("ResourceNotFoundException", operation)
@@ -154,37 +195,29 @@ class Assignments(Admin):
             every = self._holdings.stale.get(arn, [])
         else:
             every = sorted(account for account, held in self._holdings.provisioned() if held == arn)
-        found, more = self._holdings.page(every, asked, PAGE)
+        found, more = self._holdings.page(every, asked, self._holdings.pages_of)
         answer = {"AccountIds": found, **more}
         return self._of_set("ListAccountsForProvisionedPermissionSet", asked, answer)
 
     def list_account_assignments(self, **asked: Any) -> dict[str, Any]:
         with self._holdings.called("ListAccountAssignments", asked, admin=True):
-            self._holdings.refuse("ListAccountAssignments", asked)
             pair = asked["AccountId"], asked["PermissionSetArn"]
             every = [
                 {"PrincipalType": kind, "PrincipalId": principal}
-                for account, arn, kind, principal in sorted(self._of_pairs().get(pair, ()))
+                for _, _, kind, principal in self._holdings.of_pairs().get(pair, ())
             ]
-            found, more = self._holdings.page(every, asked, PAGE)
+            found, more = self._holdings.page(every, asked, self._holdings.pages_of)
             return {"AccountAssignments": found, **more}
-
-    def _of_pairs(self) -> dict[tuple[str, str], list[Held]]:
-        found: dict[tuple[str, str], list[Held]] = {}
-        for held in self._holdings.everything():
-            found.setdefault(held[:2], []).append(held)
-        return found
 
     def list_account_assignments_for_principal(self, **asked: Any) -> dict[str, Any]:
         operation = "ListAccountAssignmentsForPrincipal"
         with self._holdings.called(operation, asked, admin=True):
-            self._holdings.refuse(operation, asked)
             principal = asked["PrincipalId"]
             known = {*self._holdings.users.values(), *self._holdings.groups.values()}
             if principal not in known:
                 raise self._holdings.error("ResourceNotFoundException", operation)
             every = self._holdings.listed(principal)
-            found, more = self._holdings.page(every, asked, PAGE)
+            found, more = self._holdings.page(every, asked, self._holdings.pages_of)
             groups = set(self._holdings.groups.values())
             return {
                 "AccountAssignments": [
@@ -223,9 +256,8 @@ class People(Directory):
         asked: dict[str, Any],
     ) -> dict[str, Any]:
         with self._holdings.called(operation, asked, admin=False):
-            self._holdings.refuse(operation, asked)
             every = [{names[0]: id_, names[1]: name} for name, id_ in known.items()]
-            found, more = self._holdings.page(every, asked, PAGE)
+            found, more = self._holdings.page(every, asked, self._holdings.pages_of)
             return {answers: found, **more}
 
     def describe_user(self, **asked: Any) -> dict[str, Any]:
@@ -239,8 +271,13 @@ class People(Directory):
 class Joined(Organizations):
     """The organization, which tells when an account joined."""
 
+    def __init__(self, estate: Holdings) -> None:
+        super().__init__(estate)
+        self._holdings = estate
+
     def _described(self, id_: str) -> dict[str, Any]:
-        return {**super()._described(id_), "JoinedTimestamp": JOINED}
+        joined = self._holdings.joined.get(id_, JOINED)
+        return {**super()._described(id_), "JoinedTimestamp": joined}
 
 
 class Batches(Queue):
@@ -320,6 +357,8 @@ class Guard:
     longest: timedelta = timedelta(0)
     checks: list[dict[str, Any]] = field(default_factory=list)
     """The checks that it was sent, as they came."""
+    forced: Way | None = None
+    """The way that it reads by, whatever it costs."""
 
     @property
     def holdings(self) -> Holdings:
@@ -359,17 +398,28 @@ class Guard:
         """One delivery: what fails comes again."""
         began = self.services.clock()
         message = json.loads(body)
-        if message["keyward"] == "check":
+        if message.get("keyward") == "check":
             self.checks.append(message)
         try:
-            pipeline.enforce(body, rules=GUARD, services=self.services, now=began)
+            with self.reading():
+                pipeline.enforce(body, rules=GUARD, services=self.services, now=began)
         except (Crash, GatewayError):
             self.crashes += 1
             self.services.cold_start()
             self.services.queue.failed(body, receives)
-        if message["keyward"] == "sweep":
+        if message.get("keyward") == "sweep":
             self.steps += 1
             self.longest = max(self.longest, self.services.clock() - began)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Where a way is forced, it is the cheapest of all."""
+        way = self.forced
+        with pytest.MonkeyPatch.context() as patch:
+            if way is not None:
+                patch.setattr(centersweep, "cheaper", lambda **_: way)
+                patch.setattr(centersweep, "changes_over", lambda _: False)
+            yield
 
     def state(self, id_: str = "sweep-1") -> CenterSweep:
         kept = self.services.ledger.center_sweep(id_)

@@ -94,7 +94,7 @@ class Way(StrEnum):
 
 
 class SeenSet(BaseModel):
-    """A permission set. `accounts` are where it is provisioned, by their places.
+    """A permission set. `accounts` are where it is provisioned, by their places in order.
 
     `name` is None where it could not be read. `watched` are the rules that only what a set grants
     lets object to an assignment, and that it does.
@@ -133,7 +133,8 @@ class CenterSweep(BaseModel):
     the findings, by key, of sets, baselines and tokens. `unread` is what could not be read, `why`
     says of some of it what was in the way. `units` are OUs still to be walked through with those
     above them, `parents` what is above an account, `places` which of these that is for each
-    account. `waits_since`: since then AWS has refused the same thing, `refusals` times.
+    account, both by their places. `waits_since`: since then AWS has refused the same thing,
+    `refusals` times.
     """
 
     _of_holders: dict[tuple[str, str], int] = PrivateAttr(default_factory=dict)
@@ -169,7 +170,7 @@ class CenterSweep(BaseModel):
     why: list[str] = Field(default_factory=list)
     units: dict[str, list[str]] | None = None
     parents: list[list[str]] = Field(default_factory=list)
-    places: dict[AccountId, int] = Field(default_factory=dict)
+    places: dict[int, int] = Field(default_factory=dict)
     waits_since: AwareDatetime | None = None
     refusals: int = 0
 
@@ -181,7 +182,7 @@ class CenterSweep(BaseModel):
         body = self.model_dump(mode="json", exclude={"held", "holders"})
         body["held"] = [[key, *_distances(sorted(value))] for key, value in self.held.items()]
         for seen, its in zip(body["sets"], self.sets, strict=True):
-            seen["accounts"] = _distances(sorted(its.accounts))
+            seen["accounts"] = _distances(its.accounts)
         for is_named in (True, False):
             body["holders"] = [
                 [it.kind[0], it.id, *([it.name] if it.name and is_named else [])]
@@ -210,11 +211,14 @@ class CenterSweep(BaseModel):
 
     # What is known
 
-    def place(self, account: AccountId) -> int:
-        """The place of an account; one that is new gets one."""
+    def _places(self) -> dict[AccountId, int]:
         if len(self._of_accounts) != len(self.accounts):
             self._of_accounts = {it: place for place, it in enumerate(self.accounts)}
-        place = self._of_accounts.setdefault(account, len(self.accounts))
+        return self._of_accounts
+
+    def place(self, account: AccountId) -> int:
+        """The place of an account; one that is new gets one."""
+        place = self._places().setdefault(account, len(self.accounts))
         if place == len(self.accounts):
             self.accounts.append(account)
         return place
@@ -266,8 +270,8 @@ class CenterSweep(BaseModel):
 
     def above(self, account: AccountId) -> tuple[str, ...] | None:
         """The ids of the OUs and the root that the account is in; None where nobody looked."""
-        place = self.places.get(account)
-        return None if place is None else tuple(self.parents[place])
+        parents = self.places.get(self._places().get(account, -1))
+        return None if parents is None else tuple(self.parents[parents])
 
 
 def unique_id(arn: str, kind: PrincipalKind, principal: str) -> str:

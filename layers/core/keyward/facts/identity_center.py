@@ -222,9 +222,18 @@ def _read(
     return replace(
         found,
         stale_accounts=center.accounts_of(arn, stale=True),
-        # Told of one of them alone: it is one finding.
-        number_of_sets=len(every) if arn == max(every, default=arn) else None,
+        number_of_sets=len(every) if arn == _bearer(every, claim.catalogue, ledger) else None,
     )
+
+
+def _bearer(arns: Iterable[str], catalogue: Catalogue, ledger: "Ledger") -> str | None:
+    """The one of which alone it is told how many there are: it is one finding.
+
+    None that the catalogue names, as far as somebody remembers names: these are always in order.
+    """
+    arns = tuple(arns)
+    names = ledger.names_of_sets(arns) if catalogue else {}
+    return max((arn for arn in arns if names.get(arn) not in catalogue), default=None)
 
 
 def _with_attributes(claim: PermissionSet, reach: "Reach") -> PermissionSet:
