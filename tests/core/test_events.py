@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyward import events
+from keyward import events, facts
 from keyward.errors import EventError
-from tests.builders import MEMBER, OTHER_MEMBER, a_sample, findings_of
+from keyward.facts.iam import LOOKS, USER_CHECK
+from keyward.model import AccessKey, ConsolePassword, Hint, UserPolicy
+from keyward.rule import judge
+from keyward.rules import every
+from tests.builders import MEMBER, OTHER_MEMBER, a_sample, findings_of, settings_in_force
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
@@ -310,3 +314,194 @@ def test_text_of_gives_text_or_none_or_refuses(values: dict[str, Json], path: li
     except EventError:
         return
     assert found is None or isinstance(found, str)
+
+
+# ------------------------------------------------------------------ IAM Access Analyzer
+
+ANALYZER = "123456789012"
+
+
+def an_unused(**detail: Json) -> dict[str, Json]:
+    """What Access Analyzer says of an unused credential; its analyzer is in another account.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-eventbridge.html
+    """
+    known: dict[str, Json] = {
+        "findingId": "b8ae0460-5d29-4922-b92a-ba956c986277",
+        "resource": f"arn:aws:iam::{MEMBER}:user/people/bob",
+        "resourceType": "AWS::IAM::User",
+        "accountId": MEMBER,
+        "createdAt": "2026-11-20T09:14:05.758Z",
+        "updatedAt": "2026-11-20T09:14:05.758Z",
+        "analyzedAt": "2026-11-20T09:14:05.758Z",
+        "previousStatus": "",
+        "status": "ACTIVE",
+        "version": "62160bda-8e94-46d6-ac97-9670930d8ffb",
+        "isDeleted": False,
+        "findingType": "UnusedIAMUserAccessKey",
+    }
+    return {
+        "version": "0",
+        "id": "dc7ce3ee-114b-3243-e249-7f10f9054b21",
+        "detail-type": "Unused Access Finding for IAM entities",
+        "source": "aws.access-analyzer",
+        "account": ANALYZER,
+        "time": "2026-11-20T09:31:40Z",
+        "region": "us-west-2",
+        "resources": [f"arn:aws:access-analyzer:us-west-2:{ANALYZER}:analyzer/unused"],
+        "detail": known | detail,
+    }
+
+
+def a_look(raw: Json) -> Hint:
+    hint = events.message(raw)
+    assert isinstance(hint, Hint)
+    return hint
+
+
+@pytest.mark.parametrize("finding", ["UnusedIAMUserAccessKey", "UnusedIAMUserPassword"])
+def test_an_unused_credential_has_its_user_looked_at(finding: str) -> None:
+    hint = a_look(an_unused(findingType=finding))
+    told = events.message(
+        json.loads(
+            events.check_message(
+                id_=hint.event_id,
+                account=MEMBER,
+                region="us-west-2",
+                time=datetime(2026, 11, 20, 9, 31, 40, tzinfo=UTC),
+                why=USER_CHECK,
+                parameters={"userName": "bob", "looks": "keys,password"},
+            )
+        )
+    )
+    assert hint == told
+    assert [type(subject) for subject in facts.claimed(hint)] == [AccessKey, ConsolePassword]
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        *({"findingType": other} for other in ("UnusedIAMRole", "UnusedPermission", "New", None)),
+        *({"status": other} for other in ("RESOLVED", "ARCHIVED", "", None)),
+        {"isDeleted": True},
+        {"error": "INTERNAL_ERROR"},
+        {"findingType": "UnusedPermission", "resource": f"arn:aws:iam::{MEMBER}:role/x"},
+    ],
+)
+def test_what_else_the_analyzer_says_claims_nothing(detail: dict[str, Json]) -> None:
+    hint = a_look(an_unused(**detail))
+    assert facts.claimed(hint) == ()
+    assert hint.account == MEMBER
+
+
+@pytest.mark.parametrize("kind", ["Access Analyzer Finding", "Internal Access Finding", None])
+def test_other_events_of_the_analyzer_claim_nothing(kind: str | None) -> None:
+    preview = an_unused() | {"detail-type": kind, "detail": {"accessPreviewId": "aaaabbbb"}}
+    hint = a_look(preview)
+    assert (hint.account, facts.claimed(hint)) == (ANALYZER, ())
+
+
+def test_what_the_analyzers_api_does_comes_by_cloudtrail() -> None:
+    envelope = an_envelope() | {"source": "aws.access-analyzer"}
+    envelope["detail-type"] = "AWS API Call via CloudTrail"
+    assert a_look(envelope) == events.parse(envelope)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        None,
+        "",
+        f"arn:aws:iam::{OTHER_MEMBER}:user/bob",
+        f"arn:aws:iam::{MEMBER}:role/bob",
+        f"arn:aws:iam::{MEMBER}:user/",
+        f"arn:aws:iam::{MEMBER}:user/bob\n",
+        f"arn:aws:iam::{MEMBER}:user/bob cat",
+        f"arn:aws:iam::{MEMBER}:user/{'b' * 65}",
+    ],
+)
+def test_an_unused_credential_of_nobody_is_refused(resource: str | None) -> None:
+    with pytest.raises(EventError, match="names no IAM user"):
+        events.message(an_unused(resource=resource))
+
+
+@pytest.mark.parametrize("name", ["id", "account", "time", "region", "detail"])
+@pytest.mark.parametrize("value", [None, "", "two\nlines", [], {"accountId": 1}])
+def test_an_analyzers_event_without_what_it_must_have_is_refused(name: str, value: Json) -> None:
+    with pytest.raises(EventError, match=name):
+        events.message(an_unused() | {name: value})
+
+
+@given(path=st.sampled_from(places(an_unused())), value=JSON)
+@settings(deadline=None, max_examples=500)
+def test_anything_in_an_analyzers_event_is_a_hint_or_refused(
+    path: tuple[str | int, ...], value: Json
+) -> None:
+    with refusals_in_one_line():
+        hint = events.message(events.loads(json.dumps(with_replaced(an_unused(), path, value))))
+        if isinstance(hint, Hint):
+            facts.claimed(hint)
+
+
+# ------------------------------------------------------------------ a user to be looked at
+
+
+def a_user_check(**parameters: Json) -> dict[str, Json]:
+    return {
+        "keyward": "check",
+        "id": "sweep-1",
+        "account": MEMBER,
+        "region": "us-east-1",
+        "time": "2026-11-20T09:31:40Z",
+        "why": USER_CHECK,
+        "parameters": {
+            "userName": "bob",
+            "userId": "AIDAJQABLZS4A3EXAMPLE",
+            "createdAt": "2026-11-20T09:14:05+00:00",
+            "since": "2026-11-20T03:14:05+00:00",
+            "looks": "user,keys",
+            "keys": "AKIAIOSFODNN7EXAMPLE",
+            "credentials": "ssh-public-key:APKAIOSFODNN7EXAMPLE",
+            "policies": "one%2Ctwo,arn:aws:iam::aws:policy/ReadOnlyAccess",
+            **parameters,
+        },
+    }
+
+
+def test_a_check_names_what_is_to_be_looked_at() -> None:
+    claimed = facts.claimed(a_look(a_user_check()))
+    assert [subject.unique_id for subject in claimed] == [
+        "AKIAIOSFODNN7EXAMPLE",
+        "APKAIOSFODNN7EXAMPLE",
+        "AIDAJQABLZS4A3EXAMPLE/arn:aws:iam::aws:policy/ReadOnlyAccess",
+        "AIDAJQABLZS4A3EXAMPLE/one,two",
+        "AIDAJQABLZS4A3EXAMPLE",
+        "*",
+    ]
+    assert {subject.since for subject in claimed if isinstance(subject, UserPolicy)} == {
+        datetime(2026, 11, 20, 3, 14, 5, tzinfo=UTC)
+    }
+
+
+@pytest.mark.parametrize("looks", [sorted(LOOKS), *([look] for look in sorted(LOOKS))])
+def test_each_look_claims_something_that_a_rule_objects_to(looks: list[str]) -> None:
+    hint = a_look(a_user_check(looks=",".join(looks), keys="", credentials="", policies=""))
+    claimed = facts.claimed(hint)
+    assert claimed
+    found = judge(every(), claimed, hint=hint, settings=settings_in_force())
+    assert all(any(it.subject == subject for it in found) for subject in claimed)
+
+
+def test_a_check_of_a_leaked_key_is_claimed_though_policies_are_let_be() -> None:
+    hint = a_look(a_user_check(looks="policies", keys="", credentials="", policies=""))
+    rules = [rule for rule in every() if rule.id == "iam-key-quarantined-by-aws"]
+    assert judge(rules, facts.claimed(hint), hint=hint, settings=settings_in_force())
+
+
+@given(path=st.sampled_from(places(a_user_check())), value=JSON | st.text("*,:%,AZ", max_size=12))
+@settings(deadline=None, max_examples=500)
+def test_anything_in_a_check_is_a_hint_or_refused(path: tuple[str | int, ...], value: Json) -> None:
+    with refusals_in_one_line():
+        told = events.message(events.loads(json.dumps(with_replaced(a_user_check(), path, value))))
+        if isinstance(told, Hint):
+            facts.claimed(told)

@@ -25,6 +25,7 @@ from pydantic import (
 
 from keyward.errors import EventError
 from keyward.model import Actor, Hint
+from keyward.text import clean
 
 MAX_BYTES = 1024 * 1024
 """A body larger than this is not an event: SQS and EventBridge carry 1 MiB at most.
@@ -438,7 +439,7 @@ def _read[M: BaseModel](model: type[M], raw: object) -> M:
         return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"])) or "(whole)"
+        field = clean(".".join(map(str, first["loc"]))) or "(whole)"
         message = f"not an event: field {field}: {first['msg']}"
         raise EventError(message) from error
 
