@@ -85,9 +85,9 @@ def a_recorder(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
         if recorder.recording:
             account = _account_of(client)
             service = client.meta.service_model.service_name
-            recorder.asked += [
-                (account, one) for one in asked_for(service, operation, params, account, world)
-            ]
+            region = client.meta.region_name
+            asked = asked_for(service, operation, params, account, world, region=region)
+            recorder.asked += [(account, one) for one in asked]
         return passing(client, operation, params)
 
     with monkeypatch.context() as patch:
@@ -96,7 +96,13 @@ def a_recorder(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
 
 
 def asked_for(
-    service: str, operation: str, params: dict[str, Any], account: str, world: World
+    service: str,
+    operation: str,
+    params: dict[str, Any],
+    account: str,
+    world: World,
+    *,
+    region: str,
 ) -> list[Asked]:
     """Return what IAM is asked for one call. Raises ValueError for a call that is not known here.
 
@@ -119,7 +125,7 @@ def asked_for(
         case "dynamodb", "GetItem" | "Query":
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             return [Asked(action, f"arn:aws:dynamodb:{here}:table/{params['TableName']}{index}")]
-        case "organizations", "ListRoots":
+        case "organizations", "ListAccounts" | "ListRoots":
             return [Asked(action, "*")]
         case "organizations", _ if operation in OF_ORGANIZATION:
             return [Asked(action, _in_organization(params[OF_ORGANIZATION[operation]]))]
@@ -131,8 +137,16 @@ def asked_for(
             return [Asked(f"access-analyzer:{operation}", "*")]
         case "cloudtrail", "LookupEvents":
             return [Asked(action, "*")]
-        case "sqs", "SendMessage":
-            return [Asked(action, f"arn:aws:sqs:{here}:{params['QueueUrl'].rpartition('/')[2]}")]
+        case "sqs", _:
+            queue = f"arn:aws:sqs:{here}:{params['QueueUrl'].rpartition('/')[2]}"
+            return [Asked(action.removesuffix("Batch"), queue)]
+        case "s3", "GetObject" | "PutObject":
+            return [Asked(action, f"arn:aws:s3:::{params['Bucket']}/{params['Key']}")]
+        case "s3", "ListObjectsV2":
+            prefix = {"s3:prefix": (params["Prefix"],)}
+            return [Asked("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}", prefix)]
+        case "events", _:
+            return _of_events(operation, params, f"{region}:{account}")
         case "sns", "Publish":
             # The topic is encrypted: who publishes uses its key, by way of SNS.
             # Source: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
@@ -160,6 +174,27 @@ def asked_for(
             return []
     message = f"unknown: {action}"
     raise ValueError(message)
+
+
+def _of_events(operation: str, params: dict[str, Any], here: str) -> list[Asked]:
+    """Return what is asked for a call of EventBridge, which is about rules where it is sent to.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
+    """
+    match operation:
+        case "DescribeRule":
+            about = [f"arn:aws:events:{here}:rule/{params['Name']}"]
+        case "ListTargetsByRule":
+            about = [f"arn:aws:events:{here}:rule/{params['Rule']}"]
+        case "StartReplay":
+            made = f"arn:aws:events:{here}:replay/{params['ReplayName']}"
+            about = [params["EventSourceArn"], params["Destination"]["Arn"], made]
+        case "DescribeReplay":
+            about = [f"arn:aws:events:{here}:replay/{params['ReplayName']}"]
+        case _:
+            message = f"unknown: events:{operation}"
+            raise ValueError(message)
+    return [Asked(f"events:{operation}", one) for one in about]
 
 
 def _of_transaction(kind: str, body: dict[str, Any], here: str) -> Asked:
@@ -240,6 +275,10 @@ def _of_identity_store(operation: str, params: dict[str, Any]) -> list[Asked]:
             about.append(f"::user/{params['UserId']}")
         case "GetGroupId":
             about.append("::group/of-that-name")
+        case "ListGroups":
+            about.append("::group/*")
+        case "ListUsers":
+            about.append("::user/*")
         case "IsMemberInGroups":
             about += ["::membership/*", f"::user/{params['MemberId']['UserId']}"]
             about += [f"::group/{group}" for group in params["GroupIds"]]

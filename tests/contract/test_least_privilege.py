@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import Any
 
@@ -14,17 +14,20 @@ import boto3
 import pytest
 from moto.iam.models import iam_backends
 
-from keyward import operating, rules, settling, telling
+from keyward import operating, redriving, rules, settling, sweeps, telling
 from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP, RestorePermissionSet
-from keyward.events import check_message
+from keyward.events import SweepPart, SweepStep, check_message, sweep_message
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.gateways.organization import MEMBER_ROLE
+from keyward.redriving import DEAD
 from keyward.rollout import RolloutState
+from keyward.sweep import SweepState
 from tests.contract.authorizing import Asked, Statement, allowed, like, trusted
 from tests.contract.recording import GROUP, ORGANIZATION, REPLAYED, Recorder, a_recorder
 from tests.contract.templates import ROOT, Stack, deployed
 from tests.flow.accounts import FIRST_USER, MISSING, STALE, Accounts, accounts_of
 from tests.flow.center import ADMINISTRATOR_ACCESS, READ_ONLY_ACCESS, Center, a_center
+from tests.flow.operated import PLACE, Operated
 from tests.flow.test_quarantine import CERTIFICATE
 from tests.flow.world import HUB, REGION, World, a_world
 
@@ -35,6 +38,7 @@ FUNCTIONS = [
     "IamGuard",
     "IdentityCenterGuard",
     "AccountBaseline",
+    "Sweep",
     "SettingsGuard",
     "Notifier",
     "Operator",
@@ -43,6 +47,7 @@ ACTING = ["IamGuard", "IdentityCenterGuard", "AccountBaseline", "Operator"]
 ENTERING = ["IamGuard", "Operator"]
 """Those of them that enter other accounts: Identity Center is in the hub's alone."""
 READS = ("iam:Get", "iam:List")
+BUCKET = f"keyward-inventory-{HUB}-{REGION}"
 OTHER = "444455556666"
 """An account in which the member role is looked at, without any flow."""
 
@@ -65,6 +70,7 @@ FED_BY = {
     "IamGuard": {"logs", "sqs"},
     "IdentityCenterGuard": {"logs", "sqs"},
     "AccountBaseline": {"logs", "sqs"},
+    "Sweep": {"logs", "sqs"},
     "SettingsGuard": {"logs", "sqs"},
     "Notifier": {"logs", "dynamodb"},
     "Operator": {"logs"},
@@ -138,6 +144,9 @@ class Story:
         return self.world.iam(self.account)
 
     def do(self, operation: str, **params: Any) -> dict[str, Any]:
+        # moto dates what it makes by the wall clock: none of it may be younger than its event.
+        soon = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=5)
+        self.world.now = max(self.world.now, soon)
         return self.world.do(operation, account=self.account, at=self.world.now, **params)
 
     def event(self, operation: str, *about: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -209,6 +218,25 @@ class Story:
         while (message := self.accounts.next_message()) is not None:
             with self.recorder.on():
                 self.accounts.deliver(message)
+
+    def taken(self, queue: str) -> str | None:
+        """The next message of a queue; None where none is."""
+        client, url = self.center.sqs, f"{PLACE}/{queue}"
+        found = client.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages", [])
+        for one in found:
+            client.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+        return str(found[0]["Body"]) if found else None
+
+    def look(self, account: str, *, full: bool = False) -> None:
+        """A sweep of one account, and everything that iam_guard sends itself for that."""
+        part = SweepPart.ACCOUNT
+        step = SweepStep(id="20261120T061700", part=part, account=account, full=full)
+        message: str | None = sweep_message(step)
+        while message is not None:
+            with self.recorder.on():
+                self.world.deliver(message)
+            message = self.taken("keyward-iam-sweep")
+        assert self.world.ledger.last_seen_in(account) is not None
 
     def taken_back(self, record: FindingRecord) -> None:
         """A release of what account_baseline did, which it ends."""
@@ -332,6 +360,11 @@ def guard(story: Story) -> None:
     story.deliver(story.event("DeleteRole", {"RoleName": "keyward-member"}))
     stranger = "999988887777"
     story.deliver(story.event("CreateUser", {"UserName": "eve"}, account=stranger))
+
+    story.look(story.account, full=True)
+    story.look(story.account)
+    assert story.world.services.inventory is not None
+    assert list(story.world.services.inventory.keys("inventory/"))
 
     story.fill()
     story.contained(story.a_user()[1])
@@ -744,12 +777,98 @@ def operator(story: Story) -> None:
         release(story, record)
         story.center.follow()
     about_baselines = ask_about_baselines(story, accounts)
-    assert {*asked, *about_baselines, "release"} == set(operating.ACTS)
+    about_sweeps = ask_about_sweeps(story)
+    assert {*asked, *about_baselines, *about_sweeps, "release"} == set(operating.ACTS)
     for act, more in asked.items():
         answer = story.ask(act, **more)
         if act == "bootstrap":
             made = story.ask(act, plan=False, catalogue=answer["catalogue"])
             assert {step["name"] for step in made["steps"]} >= {"Reader", "Readers"}
+
+
+def ask_about_sweeps(story: Story) -> set[str]:
+    """A plan that is confirmed, sweeps, inventories, dead letters, replays. The acts, by name."""
+    world, sqs = story.world, story.center.sqs
+    rule = "iam-access-key-created"
+    last = Operated(world=world, sqs=sqs).swept()
+    assert world.services.inventory is not None
+    lines = [{"kind": "user", "account": HUB, "name": "eve"}]
+    world.services.inventory.put_lines(f"inventory/{last.id}/iam/{HUB}.jsonl", lines)
+    assert story.ask("inventory")["lines"]
+
+    world.settings(settings={"ceiling": "report"}, enforcing_since={})
+    _, event = story.a_user()
+    name = event["detail"]["requestParameters"]["userName"]
+    story.world.deliver(story.do("CreateAccessKey", UserName=name))
+    (plan,) = story.ask("sweep-plan", rule=rule)["plans"]
+    story.ask("sweep-confirm", rule=rule, digest=plan["digest"])
+    story.choose()
+
+    begun = story.ask("sweep-start")["sweep"]
+    story.ask("sweep", id=begun["id"])
+
+    letter = story.word("Sweep", account=HUB)
+    for of in (*redriving.QUEUES, redriving.RULES):
+        dead = {"QueueUrl": f"{PLACE}/{of}{DEAD}", "MessageBody": json.dumps(letter)}
+        target = f"arn:aws:sqs:{REGION}:{HUB}:{redriving.QUEUES[0]}"
+        attribute = {"DataType": "String", "StringValue": target}
+        sqs.send_message(**dead, MessageAttributes={"TARGET_ARN": attribute})
+    for of in (*redriving.QUEUES, redriving.RULES):
+        assert story.ask("redrive", name=of, run="1")["moved"], of
+    story.ask("redrive")
+
+    bus = boto3.client("events", region_name=REGION)
+    arn = bus.create_event_bus(Name="keyward")["EventBusArn"]
+    bus.create_archive(ArchiveName="keyward", EventSourceArn=arn)
+    start, end = world.now - timedelta(hours=2), world.now - timedelta(hours=1)
+    replay = story.ask("replay", start=start.isoformat(), end=end.isoformat())["replay"]
+    story.ask("replayed", replay=replay)
+    return {
+        *("inventory", "sweep-plan", "sweep-confirm", "sweep-start", "sweep"),
+        *("redrive", "replay", "replayed"),
+    }
+
+
+def sweep(story: Story) -> None:
+    """A sweep that hears from some and not from others, finds what was interrupted, and ends."""
+    world = story.world
+    until = world.now + timedelta(days=2)
+    ending = {
+        "owner": "build@example.com",
+        "reason": "moves",
+        "ticket": "SEC-2",
+        "account": HUB,
+        "user_id": "AIDAEXAMPLE",
+        "rules": ["iam-user-created"],
+        "until": until.isoformat(),
+    }
+    story.choose(exemptions={"ending": ending})
+    acted_on = story.contained(story.a_user()[1])
+    story.release_begins(acted_on)
+    held = world.ledger.finding(acted_on.key)
+    assert held is not None
+    left = held.model_copy(
+        update={
+            "version": held.version + 1,
+            "state": State.ACTING,
+            "claim_until": world.now - timedelta(hours=1),
+        }
+    )
+    world.ledger.finish(left, replacing=held)
+    story.recorder.asked.clear()
+    world.restart()
+
+    start = SweepStep(id="scheduled", part=SweepPart.START, full=True)
+    message: str | None = sweep_message(start)
+    while message is not None:
+        with story.recorder.on():
+            sweeps.hear(message, sent=world.now, services=world.services, now=world.now)
+        world.later(minutes=30)
+        message = story.taken("keyward-sweep")
+    (ended,) = world.ledger.sweeps()
+    assert (ended.state, ended.silent) == (SweepState.DONE, ended.asked + 1)
+    assert any("exempt" in str(it.kind) for it in world.untold() if isinstance(it, Notice))
+    assert story.taken("keyward-iam-sweep")
 
 
 def settings_guard(story: Story) -> None:
@@ -815,6 +934,7 @@ STORIES: dict[str, Callable[[Story], None]] = {
     "IamGuard": guard,
     "IdentityCenterGuard": identity_center_guard,
     "AccountBaseline": account_baseline,
+    "Sweep": sweep,
     "SettingsGuard": settings_guard,
     "Notifier": notifier,
     "Operator": operator,
@@ -839,6 +959,11 @@ def a_story(*, in_hub: bool) -> Iterator[Story]:
         all_of_it = {"mode": "enforce", "existing": "enforce"}
         every = {rule.id: all_of_it for rule in rules.every()}
         chosen = {"settings": chosen, "rules": every, "permission_sets": CATALOGUE}
+        world.more = {"sweep_queue_url": f"{PLACE}/keyward-sweep", "inventory_bucket": BUCKET}
+        world.restart()
+        for name in (*redriving.QUEUES, *(of + DEAD for of in redriving.EVERY)):
+            center.sqs.create_queue(QueueName=name)
+        boto3.client("s3", region_name=REGION).create_bucket(Bucket=BUCKET)
         world.settings(**chosen)
         in_a_unit(world.member)
         with a_recorder(world, patch) as recorder:

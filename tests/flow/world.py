@@ -95,6 +95,12 @@ class Extension:
                 return {"ServiceSpecificCredential": dict(credential)}
             case "GenerateCredentialReport" | "GetCredentialReport":
                 return self._credential_report(account, operation, call)
+            case "GetAccountSummary":
+                answer = call()
+                keys = 1 if account in self.roots_with_keys else 0
+                return answer | {
+                    "SummaryMap": answer["SummaryMap"] | {"AccountAccessKeysPresent": keys}
+                }
             case "GetAccountAuthorizationDetails":
                 answer = call()
                 for detail in answer["UserDetailList"]:
@@ -194,6 +200,8 @@ class World:
     recording: bool = False
     fault: Fault | None = None
     services_type: type[Services] = Services
+    more: dict[str, Any] = field(default_factory=dict)
+    """What the functions' environment has beside."""
     services: Services = field(init=False)
     _administrators: dict[str, Any] = field(default_factory=dict, init=False)
 
@@ -213,6 +221,7 @@ class World:
                 baseline_queue_url=f"https://sqs.{REGION}.amazonaws.com/{HUB}/{BASELINE_QUEUE}",
                 iam_sweep_queue_url=f"https://sqs.{REGION}.amazonaws.com/{HUB}/{IAM_SWEEP_QUEUE}",
                 region=REGION,
+                **self.more,
             ),
             sleep=lambda _seconds: None,
         )
