@@ -174,7 +174,7 @@ def _plan(caller: Caller, rule: str | None, *, existing: bool, as_json: bool) ->
         say("")
         say(f"{it['rule']} (mode {it['mode']}): {_in_words(it)}", "bold")
         _show_rows([row for row in rows if row["rule"] == it["rule"]])
-        _show_what_next(it, existing=existing, days=found["plan_days"])
+        _show_what_next(found, it, existing=existing)
 
 
 def _whole_plan(caller: Caller, rule: str | None, *, existing: bool) -> Fields:
@@ -226,18 +226,19 @@ def _what(row: Fields) -> str:
     return f"{row['action']}{due}{also}"
 
 
-def _show_what_next(plan: Fields, *, existing: bool, days: int) -> None:
-    if plan["acts"]:
-        hours = plan["hours"]
-        if hours is None:
-            say("The organization's budget is 0: nothing would be done", "yellow")
-        elif hours:
-            say(f"By its budget that takes {hours:g} h at least")
+def _show_what_next(found: Fields, plan: Fields, *, existing: bool) -> None:
+    budget, minutes = found["budget"], found["budget_minutes"]
+    if plan["acts"] > budget:
+        say(
+            f"The budget lets {budget} of them happen in {minutes} min; the rest waits for later "
+            "sweeps",
+            "yellow",
+        )
     if not existing:
         return
     if plan["confirmed"]:
         say(f"A plan was confirmed {plan['confirmed']['at']} by {plan['confirmed']['by']}")
-    say(f'To allow "existing": "enforce" of it for {days} days:')
+    say(f'To have its "existing": "enforce" taken for {found["plan_days"]} days:')
     say(f"keyward sweep --confirm {plan['rule']}:{plan['digest']}")
 
 
@@ -263,7 +264,8 @@ def _confirm(caller: Caller, text: str, *, yes: bool, as_json: bool) -> None:
         return
     say(
         f'Confirmed: for {done["plan_days"]} days "existing": "enforce" of {rule} is taken. '
-        f"Write it to rules/{rule}.json, then: keyward settings push"
+        f"Write it to rules/{rule}.json; keyward settings push; then keyward sweep --full acts, "
+        "or the one that comes every day"
     )
 
 

@@ -62,6 +62,14 @@ def test_a_plan_without_existing_needs_no_confirming(cli: Cli, found: Operated) 
     assert "--confirm" not in shown
 
 
+def test_a_plan_over_the_budget_says_that_it_takes_its_time(cli: Cli, found: Operated) -> None:
+    assert "The budget" not in cli("sweep", "--plan", "--rule", RULE).stdout
+    few = {"ceiling": "report", "budgets": {"organization": 0, "window_minutes": 30}}
+    found.world.settings(settings=few, enforcing_since={})
+    shown = cli("sweep", "--plan", "--rule", RULE).stdout
+    assert "The budget lets 0 of them happen in 30 min" in shown
+
+
 def test_a_plan_says_what_it_may_not_know(cli: Cli, operated: Operated) -> None:
     only_report(operated.world)
     shown = cli("sweep", "--plan").stdout

@@ -179,11 +179,3 @@ def test_the_last_complete_sweep_is_not_one_that_came_to_no_end() -> None:
     incomplete = a_sweep(complete=False)
     assert planning.last_complete([first, second, incomplete, a_sweep(None)]) == second
     assert planning.last_complete([incomplete]) is None
-
-
-@pytest.mark.parametrize(
-    ("acts", "budget", "hours"),
-    [(0, 20, 0), (1, 20, 0), (20, 20, 0), (21, 20, 0.5), (500, 20, 12), (0, 0, 0), (1, 0, None)],
-)
-def test_acts_take_as_long_as_the_budget_wants(acts: int, budget: int, hours: float | None) -> None:
-    assert planning.hours_of(acts, budget=budget, window_minutes=30) == hours

@@ -8,7 +8,7 @@ from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.planning import CANDIDATES, Row, RulePlan
 from keyward.rule import in_force
 from keyward.services import Services
-from keyward.settings import Accepted, GlobalSettings
+from keyward.settings import Accepted
 from keyward.sweep import ConfirmedPlan
 
 ROWS_A_PAGE = 4000
@@ -40,9 +40,11 @@ def shown(
         "swept_at": complete.ended_at.isoformat() if complete and complete.ended_at else None,
         "doubts": planning.doubts(sweeps, now),
         "plan_days": accepted.settings.sweeps.plan_days,
+        "budget": accepted.settings.budgets.organization,
+        "budget_minutes": accepted.settings.budgets.window_minutes,
         "plans": [
             {
-                **_in_numbers(plan, accepted.settings),
+                **_in_numbers(plan),
                 "mode": typed.mode(plan.rule, now).value,
                 "confirmed": _confirmed(services.ledger.confirmed_plan(plan.rule)),
             }
@@ -111,8 +113,7 @@ def _in_order(known: list[str], records: list[FindingRecord]) -> list[str]:
     return sorted(named.intersection(known))
 
 
-def _in_numbers(plan: RulePlan, settings: GlobalSettings) -> dict[str, object]:
-    budgets = settings.budgets
+def _in_numbers(plan: RulePlan) -> dict[str, object]:
     return {
         "rule": plan.rule,
         "digest": plan.digest,
@@ -121,9 +122,6 @@ def _in_numbers(plan: RulePlan, settings: GlobalSettings) -> dict[str, object]:
         "held": len(plan.rows) - plan.acts - plan.unknown,
         "unknown": plan.unknown,
         "exempt": plan.exempt,
-        "hours": planning.hours_of(
-            plan.acts, budget=budgets.organization, window_minutes=budgets.window_minutes
-        ),
     }
 
 

@@ -149,10 +149,3 @@ def doubts(sweeps: Sequence[Sweep], now: datetime) -> list[str]:
     if newest.silent:
         found.append(f"{newest.silent} accounts said nothing in sweep {newest.id}")
     return found
-
-
-def hours_of(acts: int, *, budget: int, window_minutes: int) -> float | None:
-    """How long the acts take under the budget of the organization; None: for ever."""
-    if budget == 0:
-        return None if acts else 0.0
-    return (-(-acts // budget) - 1) * window_minutes / 60 if acts else 0.0

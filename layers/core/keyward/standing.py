@@ -35,6 +35,13 @@ SOURCES = {
 }
 """What each canary's way carries."""
 
+ROLE, CENTER, ALARMS = (
+    "the member role is missing or changed",
+    "Identity Center can't be read",
+    "Alarms",
+)
+"""What stands in docs/operations.md about what is wrong, in these words."""
+
 MEMBER = (
     "aws cloudformation list-stack-instances --stack-set-name keyward-members "
     "--stack-instance-account {account} tells whether its stack is whole; mend it, then "
@@ -42,7 +49,7 @@ MEMBER = (
 )
 MANY = (
     "keyward status --accounts lists them; deploy the stack again where many are affected, see "
-    '"the member role is missing or changed" in docs/operations.md; then keyward sweep'
+    f'"{ROLE}" in docs/operations.md; then keyward sweep'
 )
 
 
@@ -213,7 +220,7 @@ def _way(way: str, canaries: list[CanaryMark], report: _Report, now: datetime) -
         when = f"{last.sent:%Y-%m-%d %H:%M} UTC" if last else "ever"
         report.add(
             f"no canary {'since ' if last else ''}{when} of {way}: {SOURCES[way]}",
-            f'see keyward-canary-{way} under "Alarms" in docs/operations.md',
+            f'see keyward-canary-{way} under "{ALARMS}" in docs/operations.md',
         )
     return {
         "way": way,
@@ -268,8 +275,8 @@ def _judge_some(report: _Report, what: str, found: dict[str, str]) -> None:
         return
     ((account, why),) = found.items()
     if account == IDENTITY_CENTER:
-        do = 'see "Identity Center can\'t be read" in docs/operations.md; then keyward sweep'
-        report.add(f"Identity Center can't be read: {why}", do)
+        do = f'see "{CENTER}" in docs/operations.md; then keyward sweep'
+        report.add(f"{CENTER}: {why}", do)
         return
     one_of = what.replace("don't", "doesn't")
     report.add(f"account {account} {one_of}: {why}", MEMBER.format(account=account))
