@@ -11,7 +11,7 @@ from keyward.services import Services
 from keyward.settings import Accepted
 from keyward.sweep import ConfirmedPlan
 
-ROWS_A_PAGE = 4000
+ROWS_A_PAGE = 8000
 """So many rows are in one answer: Lambda sends 6 MB at most.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
