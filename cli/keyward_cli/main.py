@@ -342,6 +342,8 @@ def findings_show(context: typer.Context, finding: Finding, as_json: AsJson = Fa
             ("unique id", record.get("unique_id")),
             ("reason", record["reason"]),
             ("mode", f"{record['mode']}; enforce does: {record['enforcement']}"),
+            ("owner", record.get("owner")),
+            ("warned", f"acts after {until}" if (until := record.get("grace_until")) else None),
             ("not done", record.get("held")),
             ("waits for", (record.get("pending") or {}).get("stage")),
             ("outcome", record.get("outcome")),

@@ -619,6 +619,24 @@ def test_of_what_may_be_so_and_is_exempt_each_stands_for_itself() -> None:
     unread = judge(rules.every(), [a_key()], hint=a_look(), settings=settings)
     exempt, rest = planner.without_exempt(unread, settings=settings, now=NOW)
     assert ({plan.finding.reason.code for plan in exempt}, rest) == ({"too-old", "second-key"}, [])
+    both = replace(an_old_key(), newer_since=NOW - timedelta(days=50))
+    read = judge(rules.every(), [both], hint=a_look(), settings=settings)
+    assert len(planner.without_exempt(read, settings=settings, now=NOW)[0]) == 2
+    told = judge(rules.every(), [both], hint=a_hint(sweep=True), settings=settings)
+    assert len(planner.without_exempt(told, settings=settings, now=NOW)[0]) == 1
+
+
+def test_of_two_reasons_the_one_that_is_no_old_case_says_what_enforce_would_do() -> None:
+    """Too old since before the rule began; the older of two since then."""
+    reporting = changed(only(TOO_OLD), TOO_OLD, mode=Mode.REPORT)
+    key = replace(an_old_key(1000), newer_since=NOW - timedelta(days=50))
+    record = seen(None, key, settings=reporting)
+    assert record.would == Would(action="deactivate-access-key")
+    reporting = changed(only(TOO_OLD, "iam-access-key-created"), TOO_OLD, mode=Mode.REPORT)
+    reporting = changed(reporting, "iam-access-key-created", mode=Mode.REPORT)
+    record = seen(None, key, settings=reporting)
+    assert record.rule == "iam-access-key-created"
+    assert record.also_would == {TOO_OLD: Would(action="deactivate-access-key")}
 
 
 def test_a_failed_act_is_tried_again_without_another_warning() -> None:

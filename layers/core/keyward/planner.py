@@ -141,7 +141,7 @@ def without_exempt(
 ) -> tuple[list[Plan], list[Finding]]:
     """The plans for exempt findings, and the findings that no exemption covers.
 
-    What only may be so stands for itself: any of it may be on record.
+    What only may be so, or what a sweep came upon, stands for itself: any of it may be on record.
     """
     exempt, rest = [], []
     for finding in findings:
@@ -157,9 +157,11 @@ def without_exempt(
                     settings_version=settings.accepted.version,
                 )
             )
-    unsure = [planned for planned in exempt if planned.finding.reason.maybe]
-    certain = [planned for planned in exempt if not planned.finding.reason.maybe]
-    return [*_folded(certain), *unsure], rest
+    by_event, looked_for = list[Plan](), list[Plan]()
+    for planned in exempt:
+        by_itself = planned.finding.reason.maybe or planned.finding.evidence.actor.is_keyward
+        (looked_for if by_itself else by_event).append(planned)
+    return [*_folded(by_event), *looked_for], rest
 
 
 def plan(
@@ -202,6 +204,7 @@ def _lead(group: list[Plan]) -> Plan:
             plan.spend is not None,
             _is_part(plan.action),
             -plan.finding.severity.rank,
+            plan.would is not None and plan.would.existed,
         ),
     )
     also = tuple(
@@ -211,7 +214,8 @@ def _lead(group: list[Plan]) -> Plan:
     )
     severity = max((plan.finding.severity for plan in group), key=lambda value: value.rank)
     finding = replace(lead.finding, also=also, severity=severity)
-    would = {it.finding.rule: it.would for it in others if it.would and it.finding.rule in also}
+    foremost_last = reversed([it for it in others if it.finding.rule in also])
+    would = {it.finding.rule: it.would for it in foremost_last if it.would is not None}
     return replace(
         lead,
         finding=finding,
