@@ -23,8 +23,10 @@ from keyward.events import SweepPart, SweepStep
 from keyward.findings import FindingRecord
 from keyward.gateways.s3 import S3Gateway
 from keyward.gateways.sqs import SqsGateway
+from keyward.ledger import Ledger
 from keyward.services import Services
 from keyward.sweep import Sweep
+from tests.faults.memory import MemoryTable
 from tests.flow.world import REGION, World, prepare
 
 VISIBLE_AGAIN = timedelta(seconds=360)
@@ -81,6 +83,7 @@ class Sweeping:
 
     world: World
     line: Line
+    table: MemoryTable
     dead: list[tuple[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     delivered: Counter[str] = field(default_factory=Counter)
@@ -146,19 +149,11 @@ class Sweeping:
 
     def records(self) -> list[FindingRecord]:
         """Every finding, however many."""
-        found: list[FindingRecord] = []
-        items = self.world.ledger._table._client.scan(TableName="keyward-ledger")
-        while True:
-            found += [
-                FindingRecord.model_validate_json(item["doc"]["S"])
-                for item in items["Items"]
-                if item["pk"]["S"].startswith("finding#")
-            ]
-            if "LastEvaluatedKey" not in items:
-                return found
-            items = self.world.ledger._table._client.scan(
-                TableName="keyward-ledger", ExclusiveStartKey=items["LastEvaluatedKey"]
-            )
+        return [
+            FindingRecord.model_validate_json(item["doc"]["S"])
+            for (pk, _), item in self.table.items.items()
+            if pk.startswith("finding#")
+        ]
 
 
 class _Topic:
@@ -173,9 +168,10 @@ class _Topic:
 
 @contextmanager
 def the_sweeping(world: World) -> Iterator[Sweeping]:
-    """The queues of the world in one line, and a bucket for inventories."""
+    """The queues of the world in one line, a ledger in memory, and a bucket for inventories."""
     boto3.client("s3", region_name=REGION).create_bucket(Bucket=BUCKET)
     line = Line(clock=lambda: world.now)
+    table = MemoryTable()
 
     class OfThisLine(Services):
         """Services whose queues are lanes, and whose clock is the world's."""
@@ -185,13 +181,15 @@ def the_sweeping(world: World) -> Iterator[Sweeping]:
             self.clock = lambda: world.now
             for name, lane in LANES.items():
                 self.__dict__[name] = Lane(line, lane)
+            claim_seconds = self.environment.claim_seconds
+            self.__dict__["ledger"] = Ledger(table, claim_seconds=claim_seconds)
             client = boto3.client("s3", region_name=REGION)
             self.__dict__["inventory"] = S3Gateway(client=client, bucket=BUCKET)
 
     world.services_type = OfThisLine
     world.restart()
     world.services._settings = None
-    yield Sweeping(world=world, line=line)
+    yield Sweeping(world=world, line=line, table=table)
 
 
 def more_accounts(world: World, number: int) -> list[str]:
