@@ -179,3 +179,23 @@ def test_the_last_complete_sweep_is_not_one_that_came_to_no_end() -> None:
     incomplete = a_sweep(complete=False)
     assert planning.last_complete([first, second, incomplete, a_sweep(None)]) == second
     assert planning.last_complete([incomplete]) is None
+
+
+def test_a_subject_that_two_findings_are_about_counts_once_and_by_the_rules_own() -> None:
+    own = a_record(1)
+    other = a_record(2, rule=OTHER, unique_id="AKIA1", also=(RULE,), also_would={RULE: ACT})
+    again = a_record(3, rule="iam-access-key-too-old", unique_id="AKIA1", also_would={RULE: ACT})
+    assert [row.finding for row in plan_of(RULE, [other, own], existing=True).rows] == [own.key]
+    assert plan_of(RULE, [other, again], existing=True).acts == 1
+
+
+def test_two_findings_of_the_rule_about_one_subject_count_both() -> None:
+    both = [a_record(1), a_record(2, unique_id="AKIA1")]
+    assert plan_of(RULE, both, existing=True).acts == 2
+
+
+def test_a_rule_that_a_later_look_did_not_hear_objects_no_more() -> None:
+    heard_by_event = a_record(also=(OTHER,))
+    assert plan_of(OTHER, [heard_by_event], existing=True).rows == ()
+    never_judged = a_record(also=(OTHER,), would=None)
+    assert plan_of(OTHER, [never_judged], existing=True).unknown == 1

@@ -86,7 +86,7 @@ def plan_of(
     Of `records` those count that are about the rule, and open, or exempt by one of `exemptions`,
     those in force.
     """
-    named, in_force = [it for it in records if rule in {it.rule, *it.also}], set(exemptions)
+    named, in_force = _named(rule, records), set(exemptions)
     rows = sorted(
         (_row(rule, it, existing=existing) for it in named if it.state in CANDIDATES),
         key=lambda row: row.place,
@@ -98,6 +98,25 @@ def plan_of(
         exempt=sum(it.state is State.EXEMPT and it.exempt_by in in_force for it in named),
         digest=hashlib.sha256(f"{rule}\n{acts}".encode()).hexdigest()[:12],
     )
+
+
+def _named(rule: str, records: Iterable[FindingRecord]) -> list[FindingRecord]:
+    """The findings of the rule, and of other subjects those that name it, one of each.
+
+    Where a later look at a finding didn't hear the rule that an event named, it objects no more.
+    """
+    records = sorted(records, key=lambda it: it.state not in CANDIDATES)
+    own = [it for it in records if it.rule == rule]
+    folded: dict[tuple[str, str, str], FindingRecord] = {}
+    for it in records:
+        if it.rule != rule and (rule in it.also_would or (rule in it.also and it.would is None)):
+            folded.setdefault(_subject(it), it)
+    known = {_subject(it) for it in own if it.state in CANDIDATES}
+    return [*own, *(it for subject, it in folded.items() if subject not in known)]
+
+
+def _subject(record: FindingRecord) -> tuple[str, str, str]:
+    return record.account, record.subject_kind, record.unique_id
 
 
 def _row(rule: str, record: FindingRecord, *, existing: bool) -> Row:
