@@ -592,8 +592,18 @@ def test_each_list_of_a_user_is_read_once(world: World) -> None:
         **dict.fromkeys(("ListAttachedUserPolicies", "ListUserPolicies"), 1),
         "ListGroupsForUser": 1,
         "GetAccountSummary": 1,
-        "GetAccessKeyLastUsed": 2,
     }
+
+
+def test_last_use_is_asked_once_for_each_key_that_is_old_enough(world: World) -> None:
+    report_only(world)
+    a_user(world)
+    keys = [a_key_of(world), a_key_of(world)]
+    world.later(days=60)
+    look(world, looks="user")
+    used(world, world.now)
+    calls = calls_of(world, a_check(world, looks="keys", keys=keys[0]))
+    assert calls == {"GetUser": 1, "ListAccessKeys": 1, "GetAccessKeyLastUsed": 2}
 
 
 def test_user_alone_costs_one_call(world: World) -> None:

@@ -243,7 +243,7 @@ def _held(
             case QuarantineUser():
                 of = [user]
             case DeactivateAccessKeys(key_ids=ids):
-                named = ids if ids is not None else tuple(containment.before.statuses)
+                named = dict.fromkeys((*(ids or ()), *containment.before.statuses))
                 of = [AccessKey(owner=user, key_id=id_, active=True) for id_ in named]
             case DeactivateCredential(kind=kind, credential_id=id_):
                 of = [StaticCredential(owner=user, kind=kind, credential_id=id_, active=True)]

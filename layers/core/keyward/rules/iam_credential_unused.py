@@ -74,13 +74,14 @@ def judge(
     """
     if isinstance(credential, AccessKey) and not credential.active:
         return
-    made = _made(credential)
+    made, limit = _made(credential), timedelta(days=settings.unused_days)
+    if made is not None and hint.time - made <= limit + MARGIN:
+        return  # whenever it was used
     last = max((at for at in (made, credential.used_at) if at is not None), default=None)
     if last is None or not credential.use_known:
         text = f"{credential.label} may not have been used for {many(settings.unused_days, 'day')}"
         yield Reason(code="unused", text=text, maybe=True, report_only=True)
         return
-    limit = timedelta(days=settings.unused_days)
     idle = hint.time - last
     if idle <= limit + MARGIN:
         return
