@@ -77,6 +77,8 @@ OF_MEMBERSHIPS = {
     *("ListGroupMemberships", "ListGroupMembershipsForMember"),
 }
 
+# Callers here speak plain HTTP, and only to this machine.
+ALWAYS = {"aws:securetransport": "true"}
 IAM_NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 IN = f"{{{IAM_NAMESPACE}}}"
 # In the order in which AWS lists them, and at most so many in a page.
@@ -162,7 +164,7 @@ def add_condition_keys() -> None:
                 account = iam_evaluator._account_from_arn(request.resource_arn)
                 return organization_of(account or request.principal_account)
             case _:
-                return known(key, request)
+                return ALWAYS.get(key.lower()) or known(key, request)
 
     def context(service: str, action: str, body: bytes, parameters: Parameters) -> dict[str, Any]:
         found = dict(tags(service, action, body, parameters))

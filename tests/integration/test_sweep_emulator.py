@@ -17,7 +17,7 @@ from local.emulator import MANAGEMENT_ACCOUNT, running_emulator
 from local.organization import join, seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from local.caller import Caller
     from local.organization import Organization
@@ -56,6 +56,10 @@ def refused(call: Callable[[], object]) -> str | None:
     except ClientError as error:
         return error.response["Error"]["Code"]
     return None
+
+
+def document(statement: Mapping[str, object]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def report(account: Caller) -> dict[str, dict[str, str]]:
@@ -218,9 +222,36 @@ def test_batch_of_messages_is_allowed_where_one_is(plain: Organization) -> None:
     )
     assert refused(send) == "AccessDenied"
     statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": f"{QUEUE}:{name}"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    plain.hub.iam.put_user_policy(UserName=name, PolicyName="send", PolicyDocument=document)
+    plain.hub.iam.put_user_policy(
+        UserName=name, PolicyName="send", PolicyDocument=document(statement)
+    )
     assert refused(send) is None
+
+
+def test_bucket_that_refuses_plain_http_takes_objects(plain: Organization) -> None:
+    name = f"lines-{uuid.uuid4().hex[:8]}"
+    s3 = plain.hub.s3
+    s3.create_bucket(Bucket=name)
+    everything = {"Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{name}/*"}
+    encrypted = {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    closed = {"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}
+    role = "writer"
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": MANAGEMENT_ACCOUNT},
+        "Action": "sts:AssumeRole",
+    }
+    plain.hub.iam.create_role(RoleName=role, AssumeRolePolicyDocument=document(trust))
+    allowed = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{name}/*"}
+    plain.hub.iam.put_role_policy(
+        RoleName=role, PolicyName="write", PolicyDocument=document(allowed)
+    )
+    writer = plain.hub.assuming(f"arn:aws:iam::{MANAGEMENT_ACCOUNT}:role/{role}", "test")
+    put = lambda: writer.s3.put_object(Bucket=name, Key="1", Body=b"")  # noqa: E731  asked again
+    s3.put_bucket_policy(Bucket=name, Policy=document({**everything, **closed}))
+    assert refused(put) == "AccessDenied"
+    s3.put_bucket_policy(Bucket=name, Policy=document({**everything, **encrypted}))
+    assert refused(put) is None
 
 
 @dataclass(frozen=True, slots=True)
