@@ -154,6 +154,9 @@ def _updated(body: Item, old: Item) -> Item:
             new["expires_at"] = values[":expires"]
         case "REMOVE untold":
             new.pop("untold", None)
+        case "REMOVE doc, finding, findings":
+            for name in ("doc", "finding", "findings"):
+                new.pop(name, None)
         case other:
             raise NotImplementedError(other)
     return new

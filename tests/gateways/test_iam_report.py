@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 
 from keyward.errors import GatewayError
 from keyward.gateways.forwarders import MISSING, ForwarderGateway
-from keyward.gateways.iam_report import NOT_READY, IamReportGateway, parsed
+from keyward.gateways.iam_report import IN_PROGRESS, NO_REPORT, IamReportGateway, parsed
 from keyward.gateways.organization import Session
 from keyward.gateways.visiting import Visitor
 from keyward.services import _config
@@ -164,13 +164,24 @@ def test_a_report_is_there_once_it_is_complete(
     assert gateway.begin_report() is there
 
 
-@pytest.mark.parametrize("code", sorted(NOT_READY))
-def test_a_report_that_is_not_there_yet_is_none(
+def test_a_report_that_is_still_being_made_is_none(
+    stubbed: tuple[IamReportGateway, Stubber],
+) -> None:
+    gateway, stubber = stubbed
+    stubber.add_client_error("get_credential_report", service_error_code=IN_PROGRESS)
+    assert gateway.report() is None
+    assert gateway.calls == 1
+
+
+@pytest.mark.parametrize("code", sorted(NO_REPORT))
+def test_a_report_that_nobody_makes_is_asked_for(
     stubbed: tuple[IamReportGateway, Stubber], code: str
 ) -> None:
     gateway, stubber = stubbed
     stubber.add_client_error("get_credential_report", service_error_code=code)
+    stubber.add_response("generate_credential_report", {"State": "STARTED"})
     assert gateway.report() is None
+    stubber.assert_no_pending_responses()
 
 
 def test_a_denied_report_is_no_missing_one(stubbed: tuple[IamReportGateway, Stubber]) -> None:

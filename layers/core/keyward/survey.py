@@ -220,7 +220,7 @@ def survey(  # noqa: PLR0913 - all of it by name
         mine = records.get(id_, [])
         due = [it for it in mine if _is_due(it, settings=settings, at=snapshot.at)]
         if facts and not known.facts <= facts:
-            due += [it for it in mine if it.subject_kind in _ONE_OF_SEVERAL]
+            due += [it for it in mine if _is_one_of_several(it, suspect)]
         asks += _asks(suspect, id_, new=new, known=known, records=mine, due=due)
     asked = {ask.id for ask in asks}
     over = [
@@ -275,8 +275,13 @@ class _Known:
         )
 
 
-_ONE_OF_SEVERAL = frozenset({"AccessKey", "StaticCredential"})
-"""Kinds of which only a look at the user tells which one is gone."""
+def _is_one_of_several(record: FindingRecord, suspect: Suspect) -> bool:
+    """Whether only a look tells if it is this one that is gone, since the user has another."""
+    kinds = {type(it.subject).__name__ for it in suspect.findings.values()}
+    has_id = _kind_of(record) is CredentialKind.SERVICE_SPECIFIC
+    is_such = record.subject_kind in {"AccessKey", "StaticCredential"} and not has_id
+    return is_such and record.subject_kind in kinds
+
 
 _UNREPORTED = frozenset({"keys", "password", "credentials"})
 """What is not known of a user that is newer than the report."""
@@ -391,7 +396,7 @@ def _subjects(  # noqa: C901 - a kind each
     for number, key in enumerate(line.keys, 1):
         if key.active:
             others = [it for it in line.keys if it is not key and it.active]
-            yield _key(user, number, key, others), f"key {key.changed_at}"
+            yield _key(user, number, key, others), f"key {number} {key.changed_at}"
     for number, active in enumerate(line.certificates, 1):
         if active:
             certificate = StaticCredential(

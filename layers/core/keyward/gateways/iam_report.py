@@ -15,8 +15,11 @@ from keyward.survey import Authorizations, CredentialReport, Credentials, Holder
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
 
-NOT_READY = frozenset({"ReportExpired", "ReportInProgress", "ReportNotPresent"})
-"""Codes by which GetCredentialReport says that there is no report (yet).
+IN_PROGRESS = "ReportInProgress"
+"""The code by which GetCredentialReport says that the report is still being made."""
+
+NO_REPORT = frozenset({"ReportExpired", "ReportNotPresent"})
+"""The codes by which it says that there is none, or none any more.
 
 Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetCredentialReport.html
 """
@@ -54,15 +57,20 @@ class IamReportGateway:
             return self._client.generate_credential_report().get("State") == "COMPLETE"
 
     def report(self) -> CredentialReport | None:
-        """The credential report; None while there is none. Raises GatewayError for an odd one."""
+        """The credential report; None while there is none. Raises GatewayError for an odd one.
+
+        Has one made where nobody does.
+        """
         self.calls += 1
         try:
             with translated(f"GetCredentialReport in {self.account}"):
                 answer = self._client.get_credential_report()
         except GatewayError as error:
-            if error.code in NOT_READY:
-                return None
-            raise
+            if error.code in NO_REPORT:
+                self.begin_report()
+            elif error.code != IN_PROGRESS:
+                raise
+            return None
         return parsed(answer["Content"], generated_at=answer["GeneratedTime"])
 
     def authorizations(self) -> Authorizations:
