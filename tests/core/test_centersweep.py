@@ -33,6 +33,7 @@ from keyward.model import PrincipalKind
 from keyward.settings import Mode
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 ARN = "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef"
 GROUP, USER = PrincipalKind.GROUP, PrincipalKind.USER
 
@@ -279,10 +280,32 @@ def test_a_warning_is_waited_for() -> None:
 
 def test_what_the_last_sweep_did_not_see_came_about_since() -> None:
     before = frozenset({("111122223333", "seen")})
-    assert since("111122223333", "seen", before=before, then=NOW) is None
-    assert since("111122223333", "new", before=before, then=NOW) == NOW
-    assert since("444455556666", "seen", before=before, then=NOW) == NOW
-    assert since("111122223333", "new", before=None, then=None) is None
+    assert since(("111122223333", "seen"), None, before=before, then=NOW) is None
+    assert since(("111122223333", "new"), None, before=before, then=NOW) == NOW
+    assert since(("444455556666", "seen"), None, before=before, then=NOW) == NOW
+    assert since(("111122223333", "new"), None, before=None, then=None) is None
+
+
+@pytest.mark.parametrize("state", [State.ACTED, State.RESOLVED, State.RELEASED])
+def test_what_was_closed_came_about_after_that(state: State) -> None:
+    later = NOW + timedelta(hours=1)
+    record = a_record(state, last_seen=later)
+    assert since(("111122223333", "seen"), record, before=frozenset(), then=NOW) == later
+
+
+def test_of_what_is_open_its_event_tells_the_time() -> None:
+    evidence = a_record().evidence.model_copy(update={"actor": "jane", "event_time": LONG_AGO})
+    for state in (State.OPEN, State.FAILED, State.EXEMPT):
+        record = a_record(state, evidence=evidence)
+        assert since(("111122223333", "x"), record, before=frozenset(), then=NOW) == LONG_AGO
+
+
+def test_of_what_a_sweep_found_only_what_was_new_then_is_new() -> None:
+    new, old = Would(action="remove-assignment"), Would(action="remove-assignment", existed=True)
+    for would, expected in ((new, LONG_AGO), (old, None), (None, None)):
+        record = a_record(would=would, first_seen=LONG_AGO)
+        found = since(("111122223333", "x"), record, before=frozenset(), then=NOW)
+        assert found == expected
 
 
 def test_a_message_too_many_is_not_heeded() -> None:

@@ -60,8 +60,8 @@ def judge_held(work: Step) -> None:
         work.enter(Phase.BASELINES)
         return
     bodies = [
-        work.look_at(it.subject, it.key)
-        for it in work.to_look_at(work.objections(some))
+        work.look_at(it.subject, it.key, record)
+        for it, record in work.to_look_at(work.objections(some))
         if isinstance(it.subject, AccountAssignment)
     ]
     work.send(work.services.center_queue, bodies)
@@ -271,7 +271,7 @@ def _settle_assignment(work: Step, record: FindingRecord) -> None:
         work.ledger.resolve(record, why=GONE, now=work.at)
         return
     assignment = work.assignment(record.account, arn, Holder(kind=kind, id=principal))
-    work.send(work.services.center_queue, [work.look_at(assignment, record.key)])
+    work.send(work.services.center_queue, [work.look_at(assignment, record.key, record)])
 
 
 def _is_clear(work: Step, record: FindingRecord) -> bool:

@@ -74,7 +74,7 @@ def _miss(work: Step) -> None:
 def _look_at_set(work: Step, findings: list[Finding], parameters: Mapping[str, str]) -> None:
     work.state.found += [it.key for it in findings]
     chosen = work.to_look_at(findings)
-    work.send(work.services.center_queue, (work.check(it.key, parameters) for it in chosen))
+    work.send(work.services.center_queue, (work.check(it.key, parameters) for it, _ in chosen))
 
 
 def _watched(work: Step, found: PermissionSet) -> Iterator[str]:

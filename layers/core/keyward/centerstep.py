@@ -161,10 +161,11 @@ class Step:
         """What this guard's rules object to."""
         return judge(self.rules, subjects, hint=self.hint, settings=self.settings)
 
-    def to_look_at(self, findings: Iterable[Finding]) -> list[Finding]:
+    def to_look_at(self, findings: Iterable[Finding]) -> list[tuple[Finding, FindingRecord | None]]:
         """Those of the findings that aren't known and told; of one subject the first.
 
-        A finding that was folded into another stands in that one's `also`.
+        Beside each what is on record of the subject. A finding that was folded into another stands
+        in that one's `also`.
         """
         by_subject: dict[tuple[str, str], list[Finding]] = {}
         for finding in findings:
@@ -176,7 +177,7 @@ class Step:
         for group in by_subject.values():
             records = [known[it.key] for it in group if it.key in known]
             if any(self._needs_look(it, records) for it in group):
-                chosen.append(group[0])
+                chosen.append((group[0], next(iter(records), None)))
         return chosen
 
     def _needs_look(self, finding: Finding, records: list[FindingRecord]) -> bool:
@@ -293,11 +294,11 @@ class Step:
             or finding.rule in watched[finding.subject.permission_set_arn]
         ]
 
-    def look_at(self, assignment: AccountAssignment, key: str) -> str:
+    def look_at(self, assignment: AccountAssignment, key: str, record: FindingRecord | None) -> str:
         """The check of one assignment."""
         keys, then = self.before
-        unique = assignment.unique_id or ""
-        since = centersweep.since(assignment.account, unique, before=keys, then=then)
+        known_as = assignment.account, assignment.unique_id or ""
+        since = centersweep.since(known_as, record, before=keys, then=then)
         return self.check(
             key,
             {

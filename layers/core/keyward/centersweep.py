@@ -60,6 +60,9 @@ NAMED = 3
 """So much of what could not be read is named."""
 
 
+KEYWARD_ACTOR = "Keyward"
+"""Who made what a sweep found, as findings have it: nobody knows."""
+
 KINDS = (PrincipalKind.GROUP, PrincipalKind.USER)
 """In this order their lists are read."""
 
@@ -371,18 +374,27 @@ def would_act(
 
 
 def since(
-    account: AccountId,
-    unique: str,
+    assignment: tuple[AccountId, str],
+    record: FindingRecord | None,
     *,
     before: frozenset[tuple[AccountId, str]] | None,
     then: datetime | None,
 ) -> datetime | None:
     """When an assignment came about at the earliest; None where nobody knows.
 
-    `before` is what the last sweep saw, all of it, and `then` when that began: what it didn't see
-    was not there.
+    What was closed was not there, or was given back, when it was. Of what is open an event tells
+    the time; of what a sweep found, only whether that was after the rule began to enforce. What
+    nothing is on record of came about since the last sweep saw all, which `before` has, if that
+    didn't see it; `then` is when that sweep began.
     """
-    if before is None or then is None or (account, unique) in before:
+    if record is not None:
+        if record.state in {State.ACTED, State.RESOLVED, State.RELEASED}:
+            return record.last_seen
+        if record.evidence.actor != KEYWARD_ACTOR:
+            return record.evidence.event_time
+        is_new = record.would is not None and not record.would.existed
+        return record.first_seen if is_new else None
+    if before is None or then is None or assignment in before:
         return None
     return then
 
