@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as within
 from hypothesis import strategies as st
 
 from keyward import planner, rules
@@ -29,6 +30,7 @@ from tests.builders import (
     a_password,
     a_policy,
     a_role_session,
+    a_root_key,
     an_exemption,
     an_iam_user,
 )
@@ -787,6 +789,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, grace=st.integers(1, 30))
+@within(deadline=None)
 def test_nothing_is_ever_done_without_a_warning_a_grace_period_before(
     steps: list[tuple[int, str]], grace: int
 ) -> None:
@@ -835,3 +838,80 @@ def test_nothing_is_ever_done_without_a_warning_a_grace_period_before(
         elif told is not None and not told.state.closed:
             assert new.untold is None
         old = new
+
+
+# ------------------------------------------------------------------ what Keyward looks at by itself
+
+
+def settled(
+    old: FindingRecord | None, plan: Plan, *, now: datetime = NOW
+) -> FindingRecord | Busy | None:
+    return planner.settle(old, plan, why="gone", now=now, claim_seconds=CLAIM)
+
+
+def test_what_nobody_did_and_is_not_so_leaves_no_record() -> None:
+    assert settled(None, planned(a_key(), hint=a_look())) is None
+    assert isinstance(settled(None, planned(a_key(), hint=a_hint())), FindingRecord)
+
+
+@pytest.mark.parametrize(
+    ("subject", "rule", "state"),
+    [
+        (a_key(an_iam_user()), "iam-access-key-created", State.RESOLVED),
+        (a_credential(), "iam-static-credential-created", State.RESOLVED),
+        (an_iam_user(), "iam-user-created", None),
+        (a_password(), "iam-console-password-set", None),
+    ],
+)
+def test_a_failed_containment_is_over_where_nothing_is_left_half_done(
+    subject: Subject, rule: str, state: State | None
+) -> None:
+    plan = planned(subject, rule, hint=a_look())
+    failed = planner.finished(recorded(plan), State.FAILED, outcome="denied", now=NOW)
+    after = settled(failed, plan)
+    assert (after.state if isinstance(after, FindingRecord) else None) is state
+    assert settled(failed, planned(subject, rule, hint=a_hint(sweep=True))) is None
+
+
+def test_root_key_is_told_again_when_somebody_makes_one_and_not_when_it_is_seen() -> None:
+    rule, key = "iam-root-access-key-created", a_root_key()
+    old = recorded(planned(key, rule, hint=a_hint()))
+    later = NOW + timedelta(hours=6)
+    seen = planner.advance(
+        old, planned(key, rule, hint=a_look(later)), now=later, claim_seconds=CLAIM
+    )
+    made = planner.advance(
+        old,
+        planned(key, rule, hint=replace(a_hint(time=later), event_id="another")),
+        now=later,
+        claim_seconds=CLAIM,
+    )
+    assert isinstance(seen, FindingRecord)
+    assert isinstance(made, FindingRecord)
+    assert (seen.episode, made.episode) == (1, 2)
+
+
+def test_what_a_service_of_aws_made_is_let_be_by_a_sweep_that_cannot_see_who_did() -> None:
+    actor = a_role_session("aws-service-role/sso.amazonaws.com/AWSServiceRoleForSSO")
+    key = a_key(an_iam_user())
+    old = recorded(planned(key, hint=a_hint(actor=actor)))
+    again = planner.advance(old, planned(key, hint=a_look()), now=NOW, claim_seconds=CLAIM)
+    assert isinstance(again, FindingRecord)
+    assert (again.state, again.held) == (State.OPEN, "made by Identity Center")
+    mine = old.model_copy(update={"held": "the action budget of this window is spent"})
+    again = planner.advance(mine, planned(key, hint=a_look()), now=NOW, claim_seconds=CLAIM)
+    assert isinstance(again, FindingRecord)
+    assert again.state is State.ACTING
+
+
+def test_user_and_password_are_two_findings_and_what_is_contained_comes_first() -> None:
+    user = an_iam_user(age=timedelta(days=1))
+    undone = replace(a_containment(holds=False, broken=("nothing denies it",)), of=user)
+    findings = judge(
+        rules.every(), [user, a_password(user), undone], hint=a_look(), settings=in_mode()
+    )
+    plans = planner.plan(findings, settings=in_mode(), hub_account=HUB, now=NOW)
+    assert [(plan.finding.rule, plan.finding.also) for plan in plans] == [
+        ("iam-quarantine-undone", ("iam-user-created",)),
+        ("iam-console-password-set", ()),
+    ]

@@ -67,6 +67,14 @@ def test_alert_says_what_where_who_what_was_done_and_the_way_back() -> None:
         assert said in body
 
 
+def test_alert_says_that_nobody_knows_who_where_keyward_found_it_by_itself() -> None:
+    swept = a_record()
+    evidence = swept.evidence.model_copy(update={"actor": "Keyward"})
+    body = alert(swept.model_copy(update={"evidence": evidence})).body
+    assert "Who:      unknown: a sweep found it\n" in body
+    assert "a sweep found it" not in alert(swept).body
+
+
 @pytest.mark.parametrize("state", list(State))
 def test_every_state_has_an_alert(state: State) -> None:
     message = alert(a_record(state))
