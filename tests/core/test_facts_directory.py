@@ -535,6 +535,23 @@ class Center(IdentityCenterGateway):
         return (group_id, user_id) in self.members
 
 
+def test_keyward_looks_at_the_age_of_a_token() -> None:
+    parameters = {"id": "token-1", "madeAt": NOW.isoformat()}
+    hint = a_hint("ScimTokenAge", source="keyward", account=HUB, parameters=parameters, sweep=True)
+    (token,) = claimed(hint)
+    assert token == IdentityCenterChange(
+        account=HUB,
+        part=Part.SCIM_TOKEN,
+        name="token-1",
+        change="ScimTokenAge",
+        values={"madeAt": NOW.isoformat()},
+        since=NOW,
+    )
+    for wrong in ({"madeAt": NOW.isoformat()}, {"id": "token-1", "madeAt": "2026-11-20"}):
+        with pytest.raises(EventError):
+            claimed(replace(hint, parameters=wrong))
+
+
 MEMBERSHIP = GroupMembership(account=MEMBER, group_id=GROUP, via="console", member_id=BOB)
 USER = DirectoryIdentity(
     account=MEMBER, kind=PrincipalKind.USER, identity_id=BOB, via="api", change="CreateUser"

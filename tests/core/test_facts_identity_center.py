@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from keyward.model import (
     AccountAssignment,
     Boundary,
     CustomerPolicy,
+    Hint,
     OfIdentityCenter,
     PermissionSet,
     PolicyDocument,
@@ -288,6 +290,52 @@ def test_keyward_looks_at_a_set_by_name_or_by_arn_and_knows_not_since_when() -> 
     assert by_name == PermissionSet(account=HUB, name="Developer", catalogue=CATALOGUE)
     (by_arn,) = facts.claimed(a_check(permissionSetArn=SET_ARN), CATALOGUE)
     assert by_arn == PermissionSet(account=HUB, arn=SET_ARN, catalogue=CATALOGUE)
+
+
+def a_checked_assignment(**changes: str) -> Hint:
+    asked = {
+        "accountId": MEMBER,
+        "permissionSetArn": SET_ARN,
+        "principalType": "USER",
+        "principalId": PERSON_ID,
+    }
+    return a_check(**(asked | changes))
+
+
+def test_keyward_looks_at_one_assignment() -> None:
+    (subject,) = facts.claimed(a_checked_assignment(since=NOW.isoformat()), CATALOGUE)
+    assert subject == AccountAssignment(
+        account=MEMBER,
+        permission_set_arn=SET_ARN,
+        principal_kind=PrincipalKind.USER,
+        principal_id=PERSON_ID,
+        since=NOW,
+    )
+    (unknown,) = facts.claimed(a_checked_assignment(), CATALOGUE)
+    assert unknown.since is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"principalType": "ROLE"}, "neither USER nor GROUP"),
+        ({"since": "yesterday"}, "is no time with a zone"),
+        ({"since": "2026-11-20T09:00:00"}, "is no time with a zone"),
+    ],
+)
+def test_a_check_of_an_assignment_that_cannot_be_read_is_refused(
+    changes: dict[str, str], what: str
+) -> None:
+    with pytest.raises(EventError, match=what):
+        facts.claimed(a_checked_assignment(**changes), CATALOGUE)
+
+
+def test_a_check_of_an_assignment_needs_all_that_it_is_known_by() -> None:
+    for parameter in ("accountId", "permissionSetArn", "principalType"):
+        parameters = dict(a_checked_assignment().parameters)
+        del parameters[parameter]
+        with pytest.raises(EventError, match=f"lacks {parameter}"):
+            facts.claimed(replace(a_checked_assignment(), parameters=parameters), CATALOGUE)
 
 
 def test_what_the_owners_just_changed_is_so_since_then() -> None:
@@ -598,8 +646,7 @@ def test_versions_and_numbers_are_asked_for_only_where_keyward_looks_by_itself(
         arn: read(center, a_claim(center, arn=arn, since=None)).number_of_sets
         for arn in (first, second)
     }
-    assert sorted(numbers.values(), key=str) == [2, None]
-    assert numbers[max(numbers)] == 2
+    assert numbers == {first: None, second: 2}  # the catalogue names the first
 
 
 def test_an_assignment_is_read_with_its_set_its_holder_and_where_it_is(center: Center) -> None:

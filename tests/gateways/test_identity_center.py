@@ -829,3 +829,29 @@ def test_a_set_without_a_session_has_an_hour(directory: Directory) -> None:
     arn = directory.empty()
     center_of(HUB).permission_set({"PermissionSetArn": arn}).session_duration = ""
     assert directory.gateway.attributes(arn)[1].session_seconds == 3600
+
+
+@pytest.mark.parametrize("kind", PrincipalKind)
+def test_people_and_groups_are_listed_page_by_page_without_a_token(
+    directory: Directory, kind: PrincipalKind
+) -> None:
+    make = directory.user if kind is PrincipalKind.USER else directory.group
+    made = {make(f"name-{number}"): f"name-{number}" for number in range(101)}
+    directory.gateway.instance_arn()
+    directory.log.clear()
+    before = directory.gateway.calls_made
+    first, after = directory.gateway.some_principals(kind, after=None)
+    assert after is not None
+    second, end = directory.gateway.some_principals(kind, after=after)
+    assert (len(first), len(second), end) == (100, 1, None)
+    assert dict((*first, *second)) == made
+    assert directory.log == ["ListUsers" if kind is PrincipalKind.USER else "ListGroups"] * 2
+    assert directory.gateway.calls_made - before == 2
+
+
+def test_it_knows_how_many_calls_it_made(directory: Directory) -> None:
+    arn = directory.empty()
+    directory.log.clear()
+    before = directory.gateway.calls_made
+    directory.gateway.attributes(arn)
+    assert directory.gateway.calls_made - before == len(directory.calls) == 6

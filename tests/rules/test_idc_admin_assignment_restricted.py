@@ -18,6 +18,7 @@ from tests.builders import (
     PERSON_ID,
     SET_ARN,
     a_center_hint,
+    a_check,
     a_permission_set,
     a_role_session,
     an_assignment,
@@ -70,6 +71,14 @@ def test_what_just_in_time_tools_assign_is_let_be(pattern: str, *, is_let_be: bo
     by = a_center_hint("CreateAccountAssignment", actor=a_role_session("jit/elevator", account=HUB))
     asked = {"accounts": (HUB,), "just_in_time": (pattern,)}
     assert bool(reasons(RULE, read(EVERYTHING), by, **asked)) is not is_let_be
+
+
+def test_where_a_sweep_cannot_tell_who_assigned_it_it_is_told_and_not_removed() -> None:
+    tools = {"accounts": (HUB,), "just_in_time": (f"arn:aws:iam::{HUB}:role/jit/*",)}
+    (reason,) = reasons(RULE, read(EVERYTHING), a_check(), **tools)
+    assert reason.report_only
+    (reason,) = reasons(RULE, read(EVERYTHING), a_check(), accounts=(HUB,))
+    assert not reason.report_only
 
 
 @pytest.mark.parametrize("kind", list(PrincipalKind))

@@ -12,6 +12,7 @@ from tests.builders import (
     PERSON_ID,
     SET_ARN,
     a_center_hint,
+    a_check,
     a_permission_set,
     a_role_session,
     an_assignment,
@@ -39,6 +40,24 @@ def test_the_reason_says_who_holds_what_and_where() -> None:
     assert reason.text == (
         f"assignment of permission set Developer to user jane in account {MEMBER}, not to a group"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "tools", "only_told"),
+    [
+        ("Developer", (), False),
+        ("Developer", (f"arn:aws:iam::{HUB}:role/jit/elevator",), True),
+        ("AWSAdministratorAccess", (), True),
+    ],
+)
+def test_where_a_sweep_cannot_tell_who_assigned_it_it_is_told_and_not_removed(
+    name: str, tools: tuple[str, ...], *, only_told: bool
+) -> None:
+    subject = an_assignment(permission_set=a_permission_set(name))
+    (reason,) = reasons(RULE, subject, a_check(), just_in_time=tools)
+    assert reason.report_only is only_told
+    (reason,) = reasons(RULE, subject, ASSIGNED, just_in_time=tools)
+    assert reason.report_only is False
 
 
 def test_a_group_assignment_is_compliant() -> None:
