@@ -10,9 +10,10 @@ import pytest
 
 from keyward import rules, telling
 from keyward.errors import GatewayError
-from keyward.events import check_message
+from keyward.events import SweepPart, SweepStep, check_message, sweep_message
 from keyward.facts.iam import USER_CHECK
 from keyward.findings import FindingRecord, State
+from tests.flow.sweeping import the_sweeping
 from tests.flow.test_access_keys import release
 from tests.flow.world import aws_error
 
@@ -423,3 +424,31 @@ def test_where_keyward_may_not_act_the_warning_holds_and_it_acts_once_it_may(wor
     assert len(alerts(world)) == 1
     sweep(world, days=0.25)
     assert world.key_status("bob", key) == "Inactive"
+
+
+@pytest.mark.parametrize(("rule", "young"), [(TOO_OLD, 88), (UNUSED, 44)])
+def test_sweep_after_sweep_there_is_one_warning_and_one_act(
+    world: World, rule: str, young: int
+) -> None:
+    """Whole sweeps of the account, day by day, which look closer only where there is cause."""
+    key = a_key(world)
+    world.later(days=young, hours=1)
+    told: dict[int, str] = {}
+    looks: dict[int, int] = {}
+    with the_sweeping(world) as sweeping:
+        enforce(world, rule)
+        for day in range(young + 1, young + 24):
+            world.later(days=1)
+            step = SweepStep(id=f"day{day}", part=SweepPart.ACCOUNT, account=world.member)
+            sweeping.line.put("iam", sweep_message(step))
+            with world.recorded() as calls:
+                sweeping.drain()
+            looks[day] = sum(name == "GetUser" for name, _ in calls)
+            told[day] = "; ".join(alerts(world))
+    said = {day: subject for day, subject in told.items() if subject}
+    first, last = sorted(said)
+    assert (first, last) == (young + 2, young + 2 + 14)
+    assert "Warning, acts on" in said[first]
+    assert "Contained" in said[last]
+    assert world.key_status("bob", key) == "Inactive"
+    assert sum(looks[day] for day in range(first + 1, last)) == 0, "nothing changed: not looked at"
