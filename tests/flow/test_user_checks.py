@@ -631,8 +631,29 @@ def test_account_that_cannot_be_entered_leaves_no_finding(world: World) -> None:
     world.restart()
     world.fault = denied
     with world.recorded():
-        look(world, looks=EVERYTHING, keys="AKIAEXAMPLE")
+        look(world, looks="user,keys,password,credentials,policies,principal,containment")
     assert world.findings() == []
+
+
+def test_user_whom_an_scp_hides_from_keyward_is_told_of_until_it_can_be_looked_at(
+    world: World,
+) -> None:
+    def hidden(operation: str, _params: object, call: Any) -> Any:
+        if operation == "GetUser":
+            raise aws_error("AccessDenied", operation, 403)
+        return call()
+
+    user_id = a_user(world)
+    key = a_key_of(world)
+    world.fault = hidden
+    with world.recorded():
+        look(world, userId=user_id, looks="user,keys")
+    (record,) = world.findings()
+    assert (record.rule, record.state) == (USER, State.OPEN)
+    assert (record.held or "").startswith("cannot enforce here")
+    look(world, userId=user_id, looks="user,keys")
+    assert (world.is_denied("eve"), world.key_status("eve", key)) == (True, "Inactive")
+    assert states(world) == {USER: State.ACTED, KEY: State.ACTED}
 
 
 def test_throttled_check_comes_again(world: World) -> None:

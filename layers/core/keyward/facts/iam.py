@@ -265,12 +265,12 @@ def recorded(
 ) -> list[OfIam]:
     """The claimed subjects as far as the ledger alone knows them, where IAM can't be read.
 
-    A claimed containment that the ledger doesn't hold is left out; so is what no act led to, since
-    Keyward only looks by itself: that it can't, the sweep tells.
+    A claimed containment that the ledger doesn't hold is left out; so is of a sweep's look what has
+    no id: nobody could tell later on that it is the same.
     """
-    if hint.origin == "sweep":
-        return []
     subjects = tuple(subjects)
+    if hint.origin == "sweep":
+        subjects = tuple(it for it in subjects if it.unique_id is not None and not _is_all(it))
     held = (
         ledger.contained(hint.account, now=now)
         if any(isinstance(subject, Contained) for subject in subjects)
