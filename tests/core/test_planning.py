@@ -116,6 +116,7 @@ def test_the_digest_is_of_the_acts_whatever_their_order() -> None:
     assert plan_of(RULE, records[::-1], existing=True).digest == digest
     untouched = a_record(3, would=Would(held="for another reason"), seen=7, version=9)
     assert plan_of(RULE, [*records[:2], untouched], existing=True).digest == digest
+    assert plan_of(RULE, records[:2], existing=True).digest == digest
 
 
 @pytest.mark.parametrize(
