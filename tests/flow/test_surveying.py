@@ -299,6 +299,24 @@ def test_what_a_spent_budget_held_is_done_by_the_next_sweep(sweeping: Sweeping) 
     assert {it.state for it in of_rule(world, "iam-user-created")} == {State.ACTED}
 
 
+def test_a_key_that_comes_of_age_is_warned_of_and_then_switched_off(sweeping: Sweeping) -> None:
+    world = sweeping.world
+    world.settings(rules={"iam-access-key-too-old": {"mode": "enforce"}})
+    a_user(world)
+    key_id = world.iam().create_access_key(UserName="ci")["AccessKey"]["AccessKeyId"]
+    for days, status, state in (
+        (1, "Active", None),
+        (91, "Active", State.OPEN),
+        (6, "Active", State.OPEN),
+        (9, "Inactive", State.ACTED),
+    ):
+        world.later(days=days)
+        survey(sweeping)
+        assert world.key_status("ci", key_id) == status, days
+        states = [it.state for it in of_rule(world, "iam-access-key-too-old")]
+        assert states == ([] if state is None else [state])
+
+
 # ---------------------------------------------------------------- an old report
 
 
@@ -525,44 +543,63 @@ def test_an_account_that_left_meanwhile_is_no_finding(sweeping: Sweeping) -> Non
     assert not world.findings()
 
 
-@pytest.mark.parametrize("operation", ["AssumeRole", "GenerateCredentialReport", "DescribeRule"])
-def test_what_passes_by_itself_comes_again(sweeping: Sweeping, operation: str) -> None:
+@pytest.mark.parametrize(
+    "operations",
+    [
+        ("AssumeRole", "GetCallerIdentity", "GenerateCredentialReport"),
+        (
+            *("GetCredentialReport", "GetAccountAuthorizationDetails"),
+            *("ListServiceSpecificCredentials", "ListTargetsByRule"),
+        ),
+        ("DescribeRule", "PutObject"),
+    ],
+    ids=lambda operations: operations[0],
+)
+@pytest.mark.parametrize("code", ["Throttling", "InternalFailure"])
+def test_what_passes_by_itself_comes_again(
+    sweeping: Sweeping, operations: tuple[str, ...], code: str
+) -> None:
+    """Each call fails once."""
     world = sweeping.world
-    failed = False
+    a_user(world)
+    left = set(operations)
 
     def once(of: str, _params: object, call: Any) -> Any:
-        nonlocal failed
-        if of == operation and not failed:
-            failed = True
-            raise aws_error("Throttling", of)
+        if of in left:
+            left.remove(of)
+            raise aws_error(code, of)
         return call()
 
     world.fault = once
     survey(sweeping)
-    assert failed
-    assert len(sweeping.errors) == 1
+    assert not left
+    assert len(sweeping.errors) == len(operations)
+    assert not sweeping.dead
     assert swept(sweeping).ok
     assert not of_rule(world, "keyward-tampered")
+    assert world.is_denied("ci")
+    assert len(of_rule(world, "iam-user-created")) == 1
 
 
-def test_a_crash_before_the_end_is_made_good_by_the_next_delivery(sweeping: Sweeping) -> None:
+def test_a_crash_before_the_end_costs_no_second_look(sweeping: Sweeping) -> None:
     world = sweeping.world
+    world.extension.reports_are_kept = True
     a_user(world)
-    failed = False
+    left = ["PutObject"]
 
     def once(of: str, _params: object, call: Any) -> Any:
-        nonlocal failed
-        if of == "PutObject" and not failed:
-            failed = True
+        if of in left:
+            left.remove(of)
             raise aws_error("ServiceUnavailable", of, 503)
         return call()
 
     world.fault = once
     survey(sweeping)
-    assert failed
+    assert len(sweeping.errors) == 1
     assert swept(sweeping).ok
+    # Itself, once more for the report, the look, and once more after the failure.
+    assert sweeping.line.sent["iam"] == 4
     assert world.is_denied("ci")
-    assert len(of_rule(world, "iam-user-created")) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@ import pytest
 
 from keyward.actions import Enforcement
 from keyward.findings import Severity
-from keyward.model import Actor
+from keyward.model import Actor, OwnResource
+from keyward.own import not_forwarding, out_of_reach
 from keyward.rules.keyward_tampered import RULE
 from tests.builders import (
     HUB,
@@ -137,3 +138,37 @@ def test_it_is_critical_and_only_reported() -> None:
 
 def test_no_exemption_covers_it() -> None:
     assert exempt_by(RULE, an_own_resource()) is None
+
+
+SWEEP = a_hint("UserCheck", source="keyward", actor=Actor(type="Keyward"), sweep=True)
+
+
+@pytest.mark.parametrize(
+    ("resource", "remedy"),
+    [
+        (out_of_reach(MEMBER, "keyward-member", "AssumeRole: AccessDenied"), "keyward-members"),
+        (not_forwarding(MEMBER, "keyward-forward", "us-east-1", "is disabled"), "next sweep"),
+    ],
+    ids=["reach", "forwarder"],
+)
+def test_what_a_sweep_finds_wrong_is_told_with_the_remedy(
+    resource: OwnResource, remedy: str
+) -> None:
+    (reason,) = reasons(RULE, resource, SWEEP, owners=("arn:aws:iam::*:role/*",))
+    assert reason.code == resource.change
+    assert reason.severity is Severity.HIGH
+    assert resource.wrong is not None
+    assert resource.wrong in reason.text
+    assert remedy in reason.text
+    assert MEMBER in reason.text
+
+
+def test_each_rule_that_does_not_forward_is_a_finding_of_its_own() -> None:
+    rules = ("keyward-forward", "keyward-forward-watch")
+    regions = ("us-east-1", "eu-central-1")
+    found = {
+        not_forwarding(MEMBER, rule, region, "is missing").unique_id
+        for rule in rules
+        for region in regions
+    }
+    assert len(found) == 4

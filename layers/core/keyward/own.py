@@ -96,10 +96,9 @@ MAY_BE_ELSEWHERE = frozenset({"keyward-forward-control-tower"})
 """Of these, the one that isn't there where Control Tower is in another region."""
 
 
-def out_of_reach(account: str, why: str) -> OwnResource:
+def out_of_reach(account: str, role: str, why: str) -> OwnResource:
     """The role by which Keyward looks into an account, where it can't."""
-    name = "keyward-member"
-    return OwnResource(account=account, service="iam", name=name, change=OUT_OF_REACH, wrong=why)
+    return OwnResource(account=account, service="iam", name=role, change=OUT_OF_REACH, wrong=why)
 
 
 def not_forwarding(account: str, rule: str, region: str, why: str) -> OwnResource:

@@ -18,6 +18,7 @@ from keyward.gateways.forwarders import MISSING
 from keyward.gateways.iam_report import IamReportGateway
 from keyward.model import Actor, CredentialKind, Hint, IamUser, OwnResource
 from keyward.observability import count, logger
+from keyward.principals import MEMBER_ROLE
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import IAM_REGION, Services, Visit
 from keyward.survey import Ask, Snapshot
@@ -89,6 +90,8 @@ def _look(
         for number, some in enumerate(batched(names, NAMES_TOGETHER, strict=False))
     ]
     services.iam_sweep_queue.send_all([*checks, *ssh_steps])
+    # From here on a crash costs no second look at all of these.
+    ledger.remember_look(account, seen.looked)
     for record, why in seen.over:
         ledger.resolve(record, why=why, now=now)
     forwarders = _forwarders(account, visit, services)
@@ -103,7 +106,6 @@ def _look(
     if services.inventory is not None:
         key = f"inventory/{of.id}/iam/{account}.jsonl"
         services.inventory.put_lines(key, survey.inventory(snapshot))
-    ledger.remember_look(account, seen.looked)
     lines = snapshot.report.users.values()
     swept = Swept(
         sweep=of.id,
@@ -191,7 +193,9 @@ def _cannot_look(  # noqa: PLR0913 - all of it by name
     logger.error("cannot look into account", sweep=of.id, account=account, reason=why)
     count("AccountsOutOfReach")
     services.forget(account)
+    role = services.environment.function
     if account != services.environment.hub_account:
+        role = MEMBER_ROLE
         described = services.organization.account(account)
         if described is None or described.state != "ACTIVE":
             why = "no active member of the organization any more"
@@ -202,7 +206,7 @@ def _cannot_look(  # noqa: PLR0913 - all of it by name
             services.ledger.saw(Swept(sweep=of.id, account=account, at=now, ok=False, why=why))
             return
     _tell_of_own(
-        [own.out_of_reach(account, why)],
+        [own.out_of_reach(account, role, why)],
         (),
         hint=_hint(of, account, services, now),
         rules=rules,

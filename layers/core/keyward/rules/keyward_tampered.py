@@ -7,7 +7,8 @@ Raised by: DeleteRule, DisableRule, PutRule, PutTargets, RemoveTargets, DeleteEv
 PutPermission, RemovePermission; changes of functions and their event source mappings; of settings
 and exemptions in Parameter Store; of roles and of the group keyward-quarantine; of stacks and
 StackSets; of table, queues, topic, schedules and bucket. Only where the name is Keyward's:
-`keyward`, `keyward-*`, `/keyward/*`. Regions: the hub's, and us-east-1 of every account (IAM, and the forwarding rules).
+`keyward`, `keyward-*`, `/keyward/*`. Regions: the hub's, and us-east-1 of every account (IAM, and
+the forwarding rules).
 In mode enforce it is reported as well. The stack's own alarms tell the same by another way.
 
 A sweep looks by itself (severity high): an account that Keyward can't enter or read (the role
@@ -57,9 +58,9 @@ class Settings(RuleSettings):
 
 _REMEDIES = {
     OUT_OF_REACH: (
-        "Keyward sees and does nothing there but by events. Look whether StackSet keyward-members "
-        "has an instance in this account and is up to date, and whether a control policy denies "
-        "what the role may do."
+        "Keyward sees and does nothing there but by events, if at all. Look whether the stack is "
+        "there and up to date (in members an instance of StackSet keyward-members, in the hub's "
+        "account keyward), and whether a control policy denies what the role may do."
     ),
     NOT_FORWARDING: (
         "What happens there is not told to Keyward before the next sweep. Deploy the stack that it "
