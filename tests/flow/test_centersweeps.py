@@ -505,6 +505,8 @@ def test_tokens_are_remembered_by_their_events() -> None:
     assert ledger.scim_tokens() == [ScimToken(id="token-1", made_at=made_at)]
     guard.deliver(json.dumps(a_token_event("DeleteBearerToken", guard)))
     assert ledger.scim_tokens() == []
+    guard.deliver(json.dumps(a_token_event("CreateBearerToken", guard)))  # it comes once more
+    assert ledger.scim_tokens() == []
 
 
 def test_with_the_tenant_all_tokens_go() -> None:

@@ -631,12 +631,13 @@ class Ledger:
             self._table.write({"Put": _conditional_put(item, replacing=0)})
 
     def scim_token_gone(self, id_: str) -> None:
-        """Lets a SCIM token go that was deleted."""
-        self._table.write({"Delete": {"Key": _key("scim-token", id_)}})
+        """Lets a SCIM token go that was deleted, for good: word that it was made may come late."""
+        self._table.write({"Put": {"Item": {**_key("scim-token", id_), "gone": {"BOOL": True}}}})
 
     def scim_tokens(self) -> list[ScimToken]:
         """The SCIM tokens that events told of and that were not deleted."""
-        return [_document(ScimToken, item) for item in self._table.query("scim-token")]
+        items = self._table.query("scim-token")
+        return [_document(ScimToken, item) for item in items if "gone" not in item]
 
     # Plans that somebody confirmed
 
