@@ -21,7 +21,7 @@ from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.gateways.organization import MEMBER_ROLE
 from keyward.redriving import DEAD
 from keyward.rollout import RolloutState
-from keyward.sweep import SweepState
+from keyward.sweep import IDENTITY_CENTER, SweepState
 from tests.contract.authorizing import Asked, Statement, allowed, like, trusted
 from tests.contract.recording import GROUP, ORGANIZATION, REPLAYED, Recorder, a_recorder
 from tests.contract.templates import ROOT, Stack, deployed
@@ -469,9 +469,32 @@ def identity_center_guard(story: Story) -> None:
         story.follow()
         center.behaviour.looks_in_progress = 2
 
+    read_all_of_identity_center(story)
+
     contractors = story.named("Contractors")
     passing = {"PermissionSetArn": contractors, "InlinePolicy": json.dumps(PASSING)}
     story.settle(center.do("PutInlinePolicyToPermissionSet", None, **passing))
+
+
+def read_all_of_identity_center(story: Story) -> None:
+    """A full sweep: what it suspects is looked at here, and what baselines are about elsewhere."""
+    center, elsewhere_too = story.center, story.world.other_member
+    auditors = center.group("Auditors")
+    for name in ("Billing", "Developer"):
+        center.assigned(story.named(name), "GROUP", auditors, elsewhere_too)
+        center.assigned(story.named(name), "GROUP", auditors, HUB)
+    wanted = [{"group": "Auditors", "permission_set": "Billing"}]
+    somewhere = [{"tags": {"env": "production"}}]
+    story.choose(baselines={"audit": {"accounts": somewhere, "assignments": wanted}})
+    part = SweepPart.IDENTITY_CENTER
+    story.settle(sweep_message(SweepStep(id="20261120T061700", part=part, full=True)))
+    story.choose()
+    swept = story.world.ledger.last_seen_in(IDENTITY_CENTER)
+    assert swept is not None
+    assert swept.ok, swept.why
+    assert story.world.services.inventory is not None
+    assert list(story.world.services.inventory.keys("inventory/"))
+    assert story.taken("keyward-account-baseline")
 
 
 def elsewhere(story: Story, event: dict[str, Any]) -> dict[str, Any]:
