@@ -509,6 +509,24 @@ def test_tokens_are_remembered_by_their_events() -> None:
     assert ledger.scim_tokens() == []
 
 
+def test_where_events_do_not_name_tokens_the_oldest_goes_first() -> None:
+    guard = a_guard()
+    ledger = guard.services.ledger
+    times = []
+    for number in range(2):
+        event = a_token_event("CreateBearerToken", guard)
+        del event["detail"]["requestParameters"]["tokenId"]
+        event["detail"]["eventID"] = f"create-{number}"
+        times.append(guard.services.clock())
+        guard.deliver(json.dumps(event))
+        guard.services.clock.sleep(60)
+    assert sorted(it.made_at for it in ledger.scim_tokens()) == times
+    event = a_token_event("DeleteBearerToken", guard)
+    del event["detail"]["requestParameters"]["tokenId"]
+    guard.deliver(json.dumps(event))
+    assert [it.made_at for it in ledger.scim_tokens()] == times[1:]
+
+
 def test_with_the_tenant_all_tokens_go() -> None:
     guard = a_guard()
     for token in ("token-1", "token-2"):

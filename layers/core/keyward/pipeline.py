@@ -144,20 +144,23 @@ def _enforce(
 
 
 def _remember_tokens(claimed: Iterable[Subject], hint: Hint, services: Services) -> None:
-    """Keeps when a SCIM token was made, and forgets one that is gone: no API tells of any."""
+    """Keeps when a SCIM token was made, and lets one go that is gone: no API tells of any.
+
+    Where an event that deletes one doesn't name it, it is taken for the oldest.
+    """
+    ledger = services.ledger
     for subject in claimed if hint.origin == "event" else ():
-        if isinstance(subject, IdentityCenterChange) and subject.part is Part.SCIM_TOKEN:
-            match subject.change:
-                case "CreateBearerToken":
-                    token = ScimToken(id=subject.name or hint.event_id, made_at=hint.time)
-                    services.ledger.scim_token_made(token)
-                case "DeleteBearerToken":
-                    services.ledger.scim_token_gone(subject.name)
-                case "DeleteProvisioningTenant":
-                    for token in services.ledger.scim_tokens():
-                        services.ledger.scim_token_gone(token.id)
-                case _:
-                    pass
+        if not isinstance(subject, IdentityCenterChange) or subject.part is not Part.SCIM_TOKEN:
+            continue
+        named = subject.values.get("tokenId")
+        if subject.change == "CreateBearerToken":
+            ledger.scim_token_made(ScimToken(id=named or hint.event_id, made_at=hint.time))
+        elif subject.change.startswith("Delete"):
+            known = sorted(ledger.scim_tokens(), key=lambda token: token.made_at)
+            oldest = [token.id for token in known[:1]] if named is None else [named]
+            is_all = subject.change == "DeleteProvisioningTenant"
+            for gone in [token.id for token in known] if is_all else oldest:
+                ledger.scim_token_gone(gone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -717,7 +720,7 @@ def _unseen(finding: Finding) -> Finding:
 
 def _held(planned: Plan, error: GatewayError) -> Plan:
     """The same plan where AWS doesn't let Keyward do it: told, and not done."""
-    return replace(planned, action=None, spend=None, held=f"cannot enforce here: {error}")
+    return replace(planned, action=None, spend=None, held=f"{planner.OUT_OF_REACH}: {error}")
 
 
 def _subjects(findings: Iterable[Finding]) -> list[Subject]:

@@ -5,7 +5,8 @@ who is named when an account is ordered. Nobody reviews that, it ends with no gr
 named for many accounts is administrator of all of them.
 
 Raised by: Keyward's own look at an account, `grace_minutes` after Control Tower has made, enrolled
-or updated it; nothing that happens earlier. Regions: none of its own.
+or updated it; nothing that happens earlier. The sweep, in accounts that joined the organization
+longer ago than that: it counts from then. Regions: none of its own.
 In mode enforce the assignment is removed, but only once everything that the account's baselines
 want is in place: whoever is in their groups can do the work then. Until then it is reported. In the
 management account this needs `act_in_management_account` in /keyward/settings. Sessions begun

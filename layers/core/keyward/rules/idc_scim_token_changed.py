@@ -13,9 +13,9 @@ Known gaps: no API tells which tokens there are and when one was made. Of a toke
 before Keyward was there, or whose event was lost, the age is not known, and nobody is warned; and
 one whose deletion nobody heard of is warned of though it is gone.
 These are calls of the console, which no API reference describes; no real event of them was found.
-Their names come from AWS's service authorization reference, the fields shown are guesses. Where an
-event doesn't name the token, it is known by its tenant, and the first one's age counts. The token
-itself is never read from an event.
+Their names come from AWS's service authorization reference, the fields shown are guesses. Where one
+that deletes a token doesn't name it, it is taken for the oldest. The token itself is never read
+from an event.
 Source: https://docs.aws.amazon.com/singlesignon/latest/userguide/provision-automatically.html
 
 How to fix: of a change, ask the actor. If nobody knows, delete the token in the console (Settings,
