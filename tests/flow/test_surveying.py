@@ -513,6 +513,23 @@ def test_an_account_that_is_out_of_reach_is_told_once_and_the_sweep_goes_on(
     assert world.is_denied("ci")
 
 
+def test_what_an_event_told_of_where_nobody_could_look_is_looked_at_by_the_next_sweep(
+    sweeping: Sweeping,
+) -> None:
+    world = sweeping.world
+    world.settings(settings={"ceiling": "report"})
+    a_user(world)
+    event = world.do("CreateAccessKey", UserName="ci")
+    world.fault = denying("AssumeRole")
+    with world.recorded():
+        world.deliver(event)
+    assert {(it.held or "")[:19] for it in world.findings()} == {"cannot enforce here"}
+    world.fault = None
+    survey(sweeping)
+    assert {it.held for it in of_rule(world, "iam-access-key-created")} == {None}
+    assert not survey(sweeping)["ListAccessKeys"], "looked at once is enough"
+
+
 def test_an_account_that_joined_just_now_is_given_time(sweeping: Sweeping) -> None:
     world = sweeping.world
     world.now -= timedelta(hours=9)

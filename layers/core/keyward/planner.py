@@ -91,6 +91,9 @@ MADE_BY_OTHERS = frozenset(
 FORGOTTEN = timedelta(days=30)
 """So long after its day nobody reckons with an act that was announced: it is announced anew."""
 
+OUT_OF_REACH = "cannot enforce here"
+"""How what held Keyward back begins where AWS didn't let it look, or act."""
+
 HISTORY_LENGTH = 30
 """So many last moments of a finding are kept."""
 
@@ -711,13 +714,16 @@ def _seen_again(
 ) -> FindingRecord | None:
     """The record of a finding that is still so, with what would be done about it by now.
 
-    A warning is off once the rule isn't to act any more; who changes that again warns anew.
+    A warning is off once the rule isn't to act any more; who changes that again warns anew. What
+    nobody could look at, and somebody has by now, waits no more for that.
     """
     changes: dict[str, object] = {}
     if old.state in {State.OPEN, State.FAILED}:
         changes = _would_now(old, planned)
         if planned.due is None:
             changes["grace_until"] = None
+        if (old.held or "").startswith(OUT_OF_REACH):
+            changes["held"] = planned.held
     is_news = any(getattr(old, name) != value for name, value in changes.items())
     if same_event and not is_news:
         return None

@@ -34,6 +34,7 @@ from keyward.model import (
     StaticCredential,
     UserPolicy,
 )
+from keyward.planner import OUT_OF_REACH
 from keyward.policy import aws_managed, contributes
 from keyward.policy.document import read
 from keyward.rule import AnyRule, InForce, judge
@@ -61,7 +62,7 @@ DENY_ALL = PolicyDocument(
 )
 """What the quarantine group says."""
 
-PASSES = ("cannot enforce here", "the action budget", "exemption ")
+PASSES = (OUT_OF_REACH, "the action budget", "exemption ")
 """How what held Keyward back begins, where that passes by itself."""
 
 
@@ -668,7 +669,7 @@ def _kind_of(record: FindingRecord) -> CredentialKind | None:
 def _is_due(record: FindingRecord, *, settings: InForce, at: datetime) -> bool:
     """Whether what a finding waits for may be over: grace, a budget, a role that was missing."""
     if record.rule not in settings.rules or settings.mode(record.rule, at) is not Mode.ENFORCE:
-        return (record.held or "").startswith(PASSES[0])
+        return (record.held or "").startswith(OUT_OF_REACH)
     is_graced = record.grace_until is not None and record.grace_until <= at
     is_held = (record.held or "").startswith(PASSES)
     return is_graced or is_held or record.state is State.FAILED
