@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from keyward import events
 from keyward.alive import WAYS
-from keyward.events import CANARY
+from keyward.events import CANARY, SweepPart, SweepStep
 from keyward.gateways.sqs import LONGEST_DELAY_SECONDS
 from keyward.own import HUB_FORWARDERS, MAY_BE_ELSEWHERE, MEMBER_FORWARDERS
 from keyward.services import Environment
+from keyward.sweep import LONGEST
 from tests.contract.authorizing import Asked
 from tests.contract.authorizing import allowed as is_allowed
 from tests.contract.templates import (
@@ -29,6 +31,7 @@ from tests.contract.templates import (
     matches,
     member,
     reaches_bus,
+    transformed,
 )
 
 if TYPE_CHECKING:
@@ -872,7 +875,208 @@ def test_every_alarm_is_told_and_has_no_dimension_but_a_name() -> None:
         assert {one["Name"] for one in alarm["Dimensions"]} <= known
 
 
+# ---------------------------------------------------------------- sweeps and canaries
+
+DEFAULT_BUS = f"arn:aws:events:us-east-1:{HUB_ACCOUNT}:event-bus/default"
+BEGUN = {"keyward-sweep": False, "keyward-sweep-full": True}
+"""The schedules of sweeps, and whether theirs are full."""
+
+
+def schedules(stack: Stack) -> dict[str, Resource]:
+    return {one["Name"]: one for one in stack.of_type("AWS::Scheduler::Schedule").values()}
+
+
+def test_a_schedule_is_punctual_and_what_it_cannot_deliver_is_kept() -> None:
+    found = schedules(HUB)
+    assert set(found) == {*BEGUN, *CANARY_RULES}
+    for one in found.values():
+        assert one["State"] == "ENABLED"
+        assert one["FlexibleTimeWindow"] == {"Mode": "OFF"}
+        assert one["GroupName"] == "keyward"
+        assert one["Target"]["RoleArn"].endswith(":role/keyward/keyward-scheduler")
+        assert one["Target"]["DeadLetterConfig"]["Arn"].endswith(":keyward-rule-dead-letters")
+
+
+@pytest.mark.parametrize("name", BEGUN)
+def test_a_schedule_asks_for_a_sweep_in_words_that_are_understood(name: str) -> None:
+    target = schedules(HUB)[name]["Target"]
+    assert target["Arn"] == f"arn:aws:sqs:us-east-1:{HUB_ACCOUNT}:{SWEEP_QUEUE}"
+    step = events.message(events.loads(target["Input"]))
+    assert step == SweepStep(id="scheduled", part=SweepPart.START, full=BEGUN[name])
+
+
+def hours(expression: str) -> set[int]:
+    """Return the hours of a day in which a schedule begins, at minute 17.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
+    """
+    minute, hour, *rest = expression.removeprefix("cron(").removesuffix(")").split()
+    assert (minute, rest) == ("17", ["*", "*", "?", "*"])
+    first, _, step = hour.partition("/")
+    return set(range(int(first), 24, int(step))) if step else {int(first)}
+
+
+EVERY = transformed("template.yaml")["Parameters"]["SweepHours"]["AllowedValues"]
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_a_sweep_begins_so_often_and_the_days_first_is_the_full_one(every: int) -> None:
+    found = schedules(hub(SweepHours=str(every)))
+    often, full = (hours(found[name]["ScheduleExpression"]) for name in BEGUN)
+    assert full == {0}
+    assert often | full == set(range(0, 24, every)), "evenly, over midnight too"
+    assert not often & full, "two at once would be one"
+
+
+def silences(stack: Stack) -> dict[str, Resource]:
+    """Return the alarms that go off where nothing is counted, by name."""
+    return {
+        one["AlarmName"]: one
+        for one in stack.of_type("AWS::CloudWatch::Alarm").values()
+        if one["TreatMissingData"] == "breaching"
+    }
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_silence_alarms_after_the_time_of_two_and_within_what_cloudwatch_looks_back(
+    every: int,
+) -> None:
+    found = silences(hub(SweepHours=str(every)))
+    seconds = {name: one["Period"] * one["EvaluationPeriods"] for name, one in found.items()}
+    assert set(found) == {
+        *CANARY_RULES,
+        *("keyward-canary-told", "keyward-retell-runs", "keyward-settings-runs"),
+        *("keyward-sweep-completed", "keyward-full-sweep-completed"),
+    }
+    longest = LONGEST.total_seconds()
+    assert seconds["keyward-sweep-completed"] >= max(2 * every * 3600, every * 3600 + longest)
+    assert seconds["keyward-full-sweep-completed"] >= 24 * 3600 + longest
+    for name, one in found.items():
+        # Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+        assert seconds[name] <= (604_800 if one["Period"] >= 3600 else 86_400)
+        if "sweep" not in name:
+            assert 2 * 600 <= seconds[name] <= 1800, "of canaries two are missing by then"
+
+
+def test_the_scheduler_sends_canaries_and_begins_sweeps_and_nothing_else() -> None:
+    (trust,) = HUB.properties("SchedulerRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "aws:SourceAccount": HUB_ACCOUNT,
+            "aws:SourceArn": f"arn:aws:scheduler:us-east-1:{HUB_ACCOUNT}:schedule-group/keyward",
+        }
+    }
+    rights = {
+        (action, resource): one.get("Condition")
+        for one in allowed(HUB, "SchedulerRole")
+        for action in one["Action"]
+        for resource in one["Resource"]
+    }
+    queue = f"arn:aws:sqs:us-east-1:{HUB_ACCOUNT}:"
+    assert rights == {
+        ("events:PutEvents", DEFAULT_BUS): {
+            "ForAllValues:StringEquals": {"events:source": CANARY},
+            "Null": {"events:source": "false"},
+        },
+        ("sqs:SendMessage", f"{queue}{SWEEP_QUEUE}"): None,
+        ("sqs:SendMessage", f"{queue}keyward-rule-dead-letters"): None,
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_canary_comes_from_this_account_and_goes_one_way_alone(way: str) -> None:
+    target = schedules(HUB)[f"keyward-canary-{way}"]["Target"]
+    assert target["Arn"] == DEFAULT_BUS
+    detail = json.loads(target["Input"])
+    assert detail == {"sent": "<aws.scheduler.scheduled-time>", "way": way}
+    canary = {
+        "source": target["EventBridgeParameters"]["Source"],
+        "detail-type": target["EventBridgeParameters"]["DetailType"],
+        "account": HUB_ACCOUNT,
+        "detail": detail,
+    }
+    for stack in (HUB, HUB_ELSEWHERE, HUB_FAR_FROM_CONTROL_TOWER, EVERYTHING_ELSEWHERE):
+        took = {
+            bus: [name for name, pattern in stack.patterns(bus).items() if matches(pattern, canary)]
+            for bus in ("default", "keyward")
+        }
+        assert len(took["default"]) == 1, "one rule switched off silences it"
+        assert took["keyward"] == [f"keyward-canary-{way}"]
+        theirs = canary | {"account": MEMBER_ACCOUNT}
+        assert not any(matches(pattern, theirs) for pattern in stack.patterns("keyward").values())
+
+
+def test_what_access_analyzer_finds_unused_of_a_user_is_a_reason_to_look() -> None:
+    found = {
+        "source": "aws.access-analyzer",
+        "detail-type": "Unused Access Finding for IAM entities",
+        "account": HUB_ACCOUNT,
+        "detail": {
+            "accountId": MEMBER_ACCOUNT,
+            "status": "ACTIVE",
+            "findingType": "UnusedIAMUserAccessKey",
+        },
+    }
+    pattern = HUB.patterns("keyward")["keyward-unused-access"]
+    assert reaches_bus(HUB, found)
+    assert matches(pattern, found)
+    for other in ({"findingType": "UnusedIAMRole"}, {"status": "RESOLVED"}):
+        assert not matches(pattern, found | {"detail": found["detail"] | other})
+
+
+def test_the_sweep_lists_sends_and_notes_and_nothing_else() -> None:
+    actions = {action for one in allowed(HUB, "SweepRole") for action in one["Action"]}
+    assert {one for one in actions if one.partition(":")[0] not in {"dynamodb", "logs", "sqs"}} == {
+        "organizations:ListAccounts"
+    }
+
+
 # ---------------------------------------------------------------- what is stored
+
+
+def test_inventories_are_encrypted_kept_for_a_while_and_this_accounts_alone() -> None:
+    resource, bucket = HUB.resources["Inventory"], HUB.properties("Inventory")
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert HUB.outputs["InventoryBucket"] == f"keyward-inventory-{HUB_ACCOUNT}-us-east-1"
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (rule["ExpirationInDays"], rule["Status"]) == (400, "Enabled")
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    arn = f"arn:aws:s3:::keyward-inventory-{HUB_ACCOUNT}-us-east-1"
+    denied = {
+        one["Sid"]: one["Condition"]
+        for one in policy_of(HUB, "InventoryPolicy")
+        if one["Effect"] == "Deny" and one["Resource"] == [arn, f"{arn}/*"]
+    }
+    assert denied == {
+        "EncryptedOnTheWay": {"Bool": {"aws:SecureTransport": "false"}},
+        "ThisAccountOnly": {
+            "StringNotEquals": {"aws:PrincipalAccount": HUB_ACCOUNT},
+            "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+        },
+    }
+
+
+def test_a_guard_leaves_its_own_part_of_an_inventory_and_only_the_operator_reads() -> None:
+    rights = {
+        (function, action): [resource.partition("/")[2] for resource in one["Resource"]]
+        for function in FUNCTIONS
+        for one in allowed(HUB, f"{function}Role")
+        for action in one["Action"]
+        if action.startswith("s3:")
+    }
+    assert rights == {
+        ("IamGuard", "s3:PutObject"): ["inventory/*/iam/*"],
+        ("IdentityCenterGuard", "s3:PutObject"): ["inventory/*/identity-center/*"],
+        ("Operator", "s3:GetObject"): ["inventory/*"],
+        ("Operator", "s3:ListBucket"): [""],
+    }
 
 
 def test_every_queue_is_encrypted() -> None:
