@@ -21,7 +21,7 @@ from keyward import centersweep, pipeline, rules
 from keyward.centersweep import CenterSweep, Phase, Way
 from keyward.errors import GatewayError
 from keyward.events import SweepPart, SweepStep, sweep_message
-from keyward.findings import FindingRecord, State
+from keyward.findings import FindingRecord, Notice, State
 from keyward.gateways.identity_center import IdentityCenterGateway
 from keyward.gateways.organization import OrganizationGateway
 from keyward.gateways.s3 import S3Gateway
@@ -432,6 +432,14 @@ class Guard:
             (account, seen.arn, holder.kind.value, holder.id)
             for holder, account, seen in self.state(id_).assignments()
         }
+
+    def notices(self) -> list[Notice]:
+        items = self.services.table.items.items()
+        return [
+            Notice.model_validate_json(item["doc"]["S"])
+            for (pk, _), item in items
+            if pk.startswith("notice#")
+        ]
 
     def findings(self, state: State | None = None) -> list[FindingRecord]:
         records = [
