@@ -21,6 +21,7 @@ from tests.contract.templates import (
     HUB_ACCOUNT,
     MEMBER_ACCOUNT,
     ORGANIZATION,
+    PROJECT,
     ROOT,
     Json,
     Resource,
@@ -873,6 +874,13 @@ def test_every_alarm_is_told_and_has_no_dimension_but_a_name() -> None:
         assert alarm["AlarmName"].startswith("keyward-")
         known = {"FunctionName", "QueueName", "service", "way"}
         assert {one["Name"] for one in alarm["Dimensions"]} <= known
+
+
+def test_the_runbook_says_of_every_alarm_what_to_do() -> None:
+    text = (PROJECT / "docs" / "operations.md").read_text()
+    rows = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `keyward-")}
+    alarms = {one["AlarmName"] for one in HUB.of_type("AWS::CloudWatch::Alarm").values()}
+    assert alarms - rows == set()
 
 
 # ---------------------------------------------------------------- sweeps and canaries
