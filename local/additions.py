@@ -61,6 +61,11 @@ LISTS = {
 # What names the account, unit or root that a call to Organizations must be allowed on.
 # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
 NAMED_IN_ORGANIZATIONS = ("AccountId", "ChildId", "ParentId", "ResourceId", "OrganizationalUnitId")
+# Calls of EventBridge that are about one rule.
+ABOUT_RULES = {
+    *("DeleteRule", "DescribeRule", "DisableRule", "EnableRule", "PutRule"),
+    *("ListTargetsByRule", "PutTargets", "RemoveTargets"),
+}
 # Ministack's word for a closed account, and AWS's for its state.
 STATES = {"SUSPENDED": "CLOSED"}
 # Services that local/identity_center.py serves: the prefix of their X-Amz-Target, and botocore's
@@ -111,6 +116,7 @@ def main() -> None:
     add_managed_policies(os.environ["KEYWARD_MANAGED_POLICIES"])
     add_condition_keys()
     add_resource_paths()
+    add_rule_paths()
     add_batches()
     add_membership()
     add_quotas()
@@ -247,6 +253,31 @@ def add_resource_paths() -> None:
         return str(known(*request, **more))
 
     iam_actions.extract_resource_arn = resource
+
+
+def add_rule_paths() -> None:
+    """Name the rule that a call of EventBridge is about as AWS does."""
+    known = iam_actions.extract_resource_arn
+
+    @functools.wraps(known)
+    def resource(*request: Any, **more: Any) -> str:
+        if request[0] == "events" and (rule := rule_path(request[3], request[4])):
+            return f"arn:aws:events:{request[6]}:{request[7]}:rule/{rule}"
+        return str(known(*request, **more))
+
+    iam_actions.extract_resource_arn = resource
+
+
+def rule_path(headers: dict[str, str], body: bytes) -> str | None:
+    """What stands for a rule in its ARN, where a call names one: its bus, too, if not the default.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
+    """
+    if headers.get("x-amz-target", "").rpartition(".")[2] not in ABOUT_RULES:
+        return None
+    asked = json.loads(body or b"{}")
+    name, bus = asked.get("Rule") or asked.get("Name"), asked.get("EventBusName", "default")
+    return str(name) if bus == "default" else f"{bus.rpartition('/')[2]}/{name}"
 
 
 def organizations_arn(named: tuple[str, Any]) -> str | None:

@@ -228,6 +228,28 @@ def test_batch_of_messages_is_allowed_where_one_is(plain: Organization) -> None:
     assert refused(send) is None
 
 
+def test_rule_is_read_by_whom_that_rule_is_allowed(plain: Organization) -> None:
+    name, hub = f"reader-{uuid.uuid4().hex[:8]}", plain.hub
+    bus = hub.events.create_event_bus(Name=f"{name}-bus")["EventBusArn"]
+    for rule, of in ((name, "default"), (f"{name}-other", "default"), (name, f"{name}-bus")):
+        hub.events.put_rule(Name=rule, EventPattern='{"source": ["x"]}', EventBusName=of)
+    hub.iam.create_user(UserName=name)
+    key = hub.iam.create_access_key(UserName=name)["AccessKey"]
+    events = hub.using(key["AccessKeyId"], key["SecretAccessKey"]).events
+    allowed = {
+        "Effect": "Allow",
+        "Action": ["events:DescribeRule", "events:ListTargetsByRule"],
+        "Resource": bus.replace(f"event-bus/{name}-bus", f"rule/{name}"),
+    }
+    hub.iam.put_user_policy(UserName=name, PolicyName="read", PolicyDocument=document(allowed))
+    other = {"Name": f"{name}-other"}
+    on_bus = {"Name": name, "EventBusName": f"{name}-bus"}
+    assert refused(lambda: events.describe_rule(Name=name)) is None
+    assert refused(lambda: events.list_targets_by_rule(Rule=name)) is None
+    assert refused(lambda: events.describe_rule(**other)) == "AccessDeniedException"
+    assert refused(lambda: events.describe_rule(**on_bus)) == "AccessDeniedException"
+
+
 def test_bucket_that_refuses_plain_http_takes_objects(plain: Organization) -> None:
     name = f"lines-{uuid.uuid4().hex[:8]}"
     s3 = plain.hub.s3
