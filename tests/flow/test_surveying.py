@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from keyward import events, operating
+from keyward import events, operating, services
 from keyward.actions import DENY_ALL_ARN
 from keyward.errors import EventError
 from keyward.events import SweepPart, SweepStep
@@ -168,6 +168,20 @@ def test_members_and_the_hub_are_read_with_the_credentials_of_each(sweeping: Swe
         assert swept(sweeping, account).ok
     found = {(it.account, it.user_name) for it in of_rule(world, "iam-user-created")}
     assert found == {(it, f"of-{it}") for it in (world.member, world.other_member, HUB)}
+
+
+def test_a_guard_keeps_few_accounts_clients(
+    sweeping: Sweeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One takes 400 KB, and checks come from all accounts."""
+    monkeypatch.setattr(services, "ACCOUNTS_KEPT", 2)
+    made, now = sweeping.world.services, sweeping.world.now - timedelta(hours=3)
+    member, other = sweeping.world.member, sweeping.world.other_member
+    with sweeping.world.recorded() as calls:
+        for account in (member, other, HUB, other, HUB, member):
+            assert made.iam(account, now).account == account
+    assert [name for name, _ in calls].count("AssumeRole") == 3
+    assert len(made._accounts) == 2
 
 
 # ---------------------------------------------------------------- what is found without any event
