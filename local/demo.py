@@ -20,21 +20,21 @@ from rich.console import Console
 from local import cloudtrail
 from local import demo_accounts as accounts
 from local import demo_identity_center as identity_center
+from local import demo_sweep as sweep
 from local.center import ADMINISTRATOR
 from local.inbox import ACCOUNT_BASELINE, IDENTITY_CENTER_GUARD
 from local.organization import running_organization
-from local.story import Story, answer, show, verb, wait_for_settings
+from local.story import SETTINGS_SECONDS, Story, answer, key_statuses, show, verb, wait_for_settings
 
 if TYPE_CHECKING:
     from local.caller import Caller
     from local.organization import Organization
 
-# A warm function reads the settings in force again after this long.
-SETTINGS_SECONDS = 31
 ENFORCED = (
     *("iam-access-key-created", "iam-admin-granted", "iam-user-created", "iam-quarantine-undone"),
     *identity_center.ENFORCED,
     *accounts.ENFORCED,
+    *sweep.ENFORCED,
 )
 
 
@@ -61,30 +61,17 @@ def main() -> int:
     return 1 if story.failed else 0
 
 
-def key_statuses(account: Caller, user: str) -> list[str]:
-    """Return the statuses of a user's keys, as IAM has them now."""
-    found = account.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
-    return sorted(key["Status"] for key in found)
-
-
 def policies(account: Caller, user: str) -> set[str]:
     """Return the names of the managed policies on a user, as IAM has them now."""
     found = account.iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]
     return {policy["PolicyName"] for policy in found}
 
 
-def person(account: Caller, name: str) -> Caller:
-    """Return an administrator of the account who was there before Keyward, with a key."""
-    account.iam.create_user(UserName=name)
-    account.iam.attach_user_policy(UserName=name, PolicyArn=ADMINISTRATOR)
-    key = account.iam.create_access_key(UserName=name)["AccessKey"]
-    return account.using(key["AccessKeyId"], key["SecretAccessKey"])
-
-
 def ground(story: Story) -> None:
     """The ground: this emulator refuses what AWS would refuse."""
     account = story.organization.member("sandbox-ana")
     other = story.organization.member("sandbox-ben")
+    sweep.settle(story)
     account.iam.create_user(UserName="nobody")
     key = account.iam.create_access_key(UserName="nobody")["AccessKey"]
     nobody = account.using(key["AccessKeyId"], key["SecretAccessKey"])
@@ -124,7 +111,7 @@ def bad_setting(story: Story) -> None:
 
 
 def enforce(story: Story) -> None:
-    """The owners let eleven rules enforce, write down permission sets, and who has them where."""
+    """The owners let twelve rules enforce, write down permission sets, and who has them where."""
     exemption = {
         "owner": "build-team@example.com",
         "reason": "The build server's vendor supports access keys only",
@@ -138,7 +125,7 @@ def enforce(story: Story) -> None:
     files = {
         "settings.json": {
             "ceiling": "enforce",
-            "alerts": {"single_per_window": 50},
+            "alerts": sweep.ALERTS,
             # Nobody else calls Identity Center here.
             "identity_center": {"calls_per_second": 20},
             "account_baselines": {"changes_without_apply": accounts.CHANGES_WITHOUT_APPLY},
@@ -179,8 +166,6 @@ def before(story: Story) -> None:
 def deactivate(story: Story) -> None:
     """Enforced: a key is created in payments-prod, and is dead a moment later."""
     account = story.organization.member("payments-prod")
-    account.iam.create_user(UserName="pay")
-    account.iam.attach_user_policy(UserName="pay", PolicyArn=ADMINISTRATOR)
     started = time.monotonic()
     story.kept["key"] = story.call(account, "CreateAccessKey", UserName="pay")
     told = story.told()
@@ -205,7 +190,7 @@ def again(story: Story) -> None:
 def attack(story: Story) -> None:
     """An attacker with administrator's rights there makes the key active again, and loses again."""
     account = story.organization.member("payments-prod")
-    mallory = person(account, "mallory")
+    mallory = story.people["mallory"]
     key = account.iam.list_access_keys(UserName="pay")["AccessKeyMetadata"][0]["AccessKeyId"]
     for attempt in ("first", "second"):
         story.call(mallory, "UpdateAccessKey", UserName="pay", AccessKeyId=key, Status="Active")
@@ -273,7 +258,6 @@ def exempt(story: Story) -> None:
 def granted(story: Story) -> None:
     """AdministratorAccess is attached to a user and a role of data-prod."""
     account = story.organization.member("data-prod")
-    account.iam.create_user(UserName="olga")
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     account.iam.create_role(
         RoleName="deployer",
@@ -326,9 +310,12 @@ def dead_letters(organization: Organization) -> int:
 STEPS = (
     *(ground, report, bad_setting, enforce),
     *identity_center.GIVEN,
+    *sweep.BEFORE,
     *(before, deactivate, again, attack, quarantine, release, exempt, granted),
     *identity_center.CHANGED,
+    sweep.planned,
     *accounts.STEPS,
+    *sweep.STEPS,
     ledger,
 )
 

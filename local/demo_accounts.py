@@ -11,11 +11,9 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
 from local.control_tower import FIRST_ACCESS, ControlTower
 from local.inbox import wait_until
-from local.story import show, verb
+from local.story import printed, show, verb
 
 if TYPE_CHECKING:
     from local.inbox import Heard
@@ -83,12 +81,6 @@ def has(story: Story, account: str) -> str:
     shown = story.keyward("baseline", "show", id_, "--json", silent=True)
     wanted = json.loads(shown)["wanted"]
     return f"{sum(it['has'] for it in wanted)} of {len(wanted)}"
-
-
-def printed(story: Story, text: str) -> None:
-    """Print what a command printed, as its reader sees it."""
-    for line in text.splitlines():
-        story.console.print(f"   [dim]|[/] {escape(line)}")
 
 
 # The steps

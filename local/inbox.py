@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from local.organization import Organization
 
 IAM_GUARD = "keyward-iam-guard"
+IAM_SWEEP = "keyward-iam-sweep"
 IDENTITY_CENTER_GUARD = "keyward-identity-center-guard"
 ACCOUNT_BASELINE = "keyward-account-baseline"
 SETTINGS_GUARD = "keyward-settings-guard"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import platform
 import shutil
@@ -264,6 +265,37 @@ def join(organization: Organization, name: str) -> None:
     )
     waiter = client.get_waiter("stack_create_complete")
     waiter.wait(StackName="keyward-member", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a role was made of, to make it again."""
+
+    name: str
+    path: str
+    trust: str
+    policies: dict[str, str]
+    """Its inline policies; it has no others."""
+
+
+def take_away(account: Caller, name: str) -> Role:
+    """Delete a role, and return what it was made of."""
+    iam = account.iam
+    found = iam.get_role(RoleName=name)["Role"]
+    policies = {}
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        policies[policy] = json.dumps(document)
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)
+    return Role(name, found["Path"], json.dumps(found["AssumeRolePolicyDocument"]), policies)
+
+
+def give_back(account: Caller, role: Role) -> None:
+    """Make a role again, as it was."""
+    account.iam.create_role(RoleName=role.name, Path=role.path, AssumeRolePolicyDocument=role.trust)
+    for policy, document in role.policies.items():
+        account.iam.put_role_policy(RoleName=role.name, PolicyName=policy, PolicyDocument=document)
 
 
 def architecture() -> str:

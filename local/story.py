@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from local.center import Center
     from local.cloudtrail import Record
     from local.inbox import Heard
-    from local.organization import Organization
+    from local.organization import Organization, Role
 
 CLI = Path(sys.executable)
+# A warm function reads the settings in force again after this long.
+SETTINGS_SECONDS = 31
 # How the rules, and the kinds of notices, begin that are about Identity Center.
 IN_IDENTITY_CENTER = ("idc-", "baseline-", "account-", "rollout")
 
@@ -53,6 +55,10 @@ class Story:
     failed: int = 0
     number: int = 0
     kept: dict[str, Record] = field(default_factory=dict)
+    people: dict[str, Caller] = field(default_factory=dict)
+    """Who was there before Keyward, by name, with a key."""
+    roles: dict[str, Role] = field(default_factory=dict)
+    """Roles that are gone for a while, by the account's name."""
     table: Table = field(default_factory=Table)
 
     def __post_init__(self) -> None:
@@ -147,6 +153,18 @@ def show(story: Story, alert: Heard) -> None:
     for line in (alert.subject, "", *alert.body.splitlines()):
         story.console.print(f"   [dim]|[/] {escape(line)}")
     story.console.print()
+
+
+def printed(story: Story, text: str) -> None:
+    """Print what a command printed, as its reader sees it."""
+    for line in text.splitlines():
+        story.console.print(f"   [dim]|[/] {escape(line)}")
+
+
+def key_statuses(account: Caller, user: str) -> list[str]:
+    """Return the statuses of a user's keys, as IAM has them now."""
+    found = account.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
+    return sorted(key["Status"] for key in found)
 
 
 def answer(call: Callable[[], object]) -> str:
