@@ -46,7 +46,7 @@ FUNCTIONS = [
 ACTING = ["IamGuard", "IdentityCenterGuard", "AccountBaseline", "Operator"]
 ENTERING = ["IamGuard", "Operator"]
 """Those of them that enter other accounts: Identity Center is in the hub's alone."""
-READS = ("iam:Get", "iam:List")
+READS = ("iam:GenerateCredentialReport", "iam:Get", "iam:List")
 BUCKET = f"keyward-inventory-{HUB}-{REGION}"
 OTHER = "444455556666"
 """An account in which the member role is looked at, without any flow."""
