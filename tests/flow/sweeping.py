@@ -167,13 +167,16 @@ class _Topic:
 
 
 @contextmanager
-def the_sweeping(world: World) -> Iterator[Sweeping]:
-    """The queues of the world in one line, a ledger in memory, and a bucket for inventories."""
+def the_sweeping(world: World, base: type[Services] = Services) -> Iterator[Sweeping]:
+    """The queues of the world in one line, a ledger in memory, and a bucket for inventories.
+
+    `base` is whose clients and credentials the functions have.
+    """
     boto3.client("s3", region_name=REGION).create_bucket(Bucket=BUCKET)
     line = Line(clock=lambda: world.now)
     table = MemoryTable()
 
-    class OfThisLine(Services):
+    class OfThisLine(base):  # type: ignore[misc, valid-type]  # whichever services the test has
         """Services whose queues are lanes, and whose clock is the world's."""
 
         def __init__(self, **given: Any) -> None:
