@@ -1016,21 +1016,22 @@ def test_a_canary_comes_from_this_account_and_goes_one_way_alone(way: str) -> No
 
 
 def test_what_access_analyzer_finds_unused_of_a_user_is_a_reason_to_look() -> None:
+    detail = {
+        "accountId": MEMBER_ACCOUNT,
+        "status": "ACTIVE",
+        "findingType": "UnusedIAMUserAccessKey",
+    }
     found = {
         "source": "aws.access-analyzer",
         "detail-type": "Unused Access Finding for IAM entities",
         "account": HUB_ACCOUNT,
-        "detail": {
-            "accountId": MEMBER_ACCOUNT,
-            "status": "ACTIVE",
-            "findingType": "UnusedIAMUserAccessKey",
-        },
+        "detail": detail,
     }
     pattern = HUB.patterns("keyward")["keyward-unused-access"]
     assert reaches_bus(HUB, found)
     assert matches(pattern, found)
     for other in ({"findingType": "UnusedIAMRole"}, {"status": "RESOLVED"}):
-        assert not matches(pattern, found | {"detail": found["detail"] | other})
+        assert not matches(pattern, found | {"detail": detail | other})
 
 
 def test_the_sweep_lists_sends_and_notes_and_nothing_else() -> None:
