@@ -46,6 +46,7 @@ FIRST_SETS = ("AWSAdministratorAccess",)
 """What it looks at where they don't."""
 
 GONE = "not there any more when a sweep read all assignments"
+ALLOWED = "there when a sweep read all assignments, and allowed by settings by now"
 WANTED = "in order when a sweep read all assignments: baselines want it by now, or look elsewhere"
 
 
@@ -271,6 +272,10 @@ def _settle_assignment(work: Step, record: FindingRecord) -> None:
         work.ledger.resolve(record, why=GONE, now=work.at)
         return
     assignment = work.assignment(record.account, arn, Holder(kind=kind, id=principal))
+    if held and record.key not in {it.key for it in work.judge([assignment])}:
+        # A look would not even ask about it.
+        work.ledger.resolve(record, why=ALLOWED, now=work.at)
+        return
     work.send(work.services.center_queue, [work.look_at(assignment, record.key, record)])
 
 
@@ -291,7 +296,7 @@ def _settle_set(work: Step, record: FindingRecord) -> None:
 
 def _settle_token(work: Step, record: FindingRecord) -> None:
     """Closes the word about a token's age once it is gone, or older than that word says."""
-    if record.key in work.state.found:
+    if record.key in work.state.found or work.mode(record.rule) is Mode.OFF:
         return
     keys = {
         finding_key(rule=record.rule, account=record.account, unique_id=record.unique_id, code=code)

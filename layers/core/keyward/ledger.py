@@ -630,9 +630,17 @@ class Ledger:
         with contextlib.suppress(RefusedError):
             self._table.write({"Put": _conditional_put(item, replacing=0)})
 
-    def scim_token_gone(self, id_: str) -> None:
-        """Lets a SCIM token go that was deleted, for good: word that it was made may come late."""
-        self._table.write({"Put": {"Item": {**_key("scim-token", id_), "gone": {"BOOL": True}}}})
+    def scim_token_gone(self, id_: str, *, by: str = "") -> None:
+        """Lets a SCIM token go that was deleted, for good: word that it was made may come late.
+
+        `by` is the event that told of it.
+        """
+        gone: Item = {"gone": {"BOOL": True}, "by": {"S": by}}
+        self._table.write({"Put": {"Item": {**_key("scim-token", id_), **gone}}})
+
+    def scim_token_went_by(self, event: str) -> bool:
+        """Whether a SCIM token was let go by this event already."""
+        return any(it.get("by") == {"S": event} for it in self._table.query("scim-token"))
 
     def scim_tokens(self) -> list[ScimToken]:
         """The SCIM tokens that events told of and that were not deleted."""

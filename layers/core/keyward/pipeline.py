@@ -146,7 +146,8 @@ def _enforce(
 def _remember_tokens(claimed: Iterable[Subject], hint: Hint, services: Services) -> None:
     """Keeps when a SCIM token was made, and lets one go that is gone: no API tells of any.
 
-    Where an event that deletes one doesn't name it, it is taken for the oldest.
+    Where an event that deletes one doesn't name it, it is taken for the oldest of then: of one that
+    comes again no further token goes.
     """
     ledger = services.ledger
     for subject in claimed if hint.origin == "event" else ():
@@ -156,11 +157,13 @@ def _remember_tokens(claimed: Iterable[Subject], hint: Hint, services: Services)
         if subject.change == "CreateBearerToken":
             ledger.scim_token_made(ScimToken(id=named or hint.event_id, made_at=hint.time))
         elif subject.change.startswith("Delete"):
-            known = sorted(ledger.scim_tokens(), key=lambda token: token.made_at)
-            oldest = [token.id for token in known[:1]] if named is None else [named]
+            known = [token for token in ledger.scim_tokens() if token.made_at <= hint.time]
+            known.sort(key=lambda token: token.made_at)
             is_all = subject.change == "DeleteProvisioningTenant"
-            for gone in [token.id for token in known] if is_all else oldest:
-                ledger.scim_token_gone(gone)
+            is_had = not is_all and named is None and ledger.scim_token_went_by(hint.event_id)
+            guessed = [] if is_had else [token.id for token in (known if is_all else known[:1])]
+            for gone in guessed if is_all or named is None else [named]:
+                ledger.scim_token_gone(gone, by=hint.event_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,90 @@
+"""What a sweep of Identity Center must not conclude from what it did not see."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from keyward.findings import State
+from keyward.sweep import ScimToken
+from tests.faults.holdings import ADMIN, Guard, a_guard
+from tests.flow.test_centersweeps import (
+    QUIET,
+    RESTRICTED,
+    SCIM,
+    a_token_event,
+    found,
+    small,
+    what,
+)
+
+
+def test_a_rule_about_tokens_that_is_off_closes_nothing() -> None:
+    guard = a_guard()
+    clock = guard.services.clock
+    token = ScimToken(id="token-1", made_at=clock() - timedelta(days=340))
+    guard.services.ledger.scim_token_made(token)
+    guard.sweep("one")
+    (aging,) = guard.findings()
+    guard.settings(rules=QUIET | {SCIM: {"mode": "off"}})
+    guard.sweep("two")
+    assert guard.findings() == [aging]
+
+
+def unnamed(event: dict[str, Any], id_: str) -> str:
+    del event["detail"]["requestParameters"]["tokenId"]
+    event["detail"]["eventID"] = id_
+    return json.dumps(event)
+
+
+def test_an_event_that_deletes_a_token_without_a_name_takes_one_however_often_it_comes() -> None:
+    guard = a_guard()
+    ledger = guard.services.ledger
+    for number in range(3):
+        guard.deliver(unnamed(a_token_event("CreateBearerToken", guard), f"create-{number}"))
+        guard.services.clock.sleep(60)
+    deleted = unnamed(a_token_event("DeleteBearerToken", guard), "delete-1")
+    guard.deliver(deleted)
+    assert {it.id for it in ledger.scim_tokens()} == {"create-1", "create-2"}
+    guard.deliver(deleted)
+    assert {it.id for it in ledger.scim_tokens()} == {"create-1", "create-2"}
+    guard.deliver(unnamed(a_token_event("DeleteBearerToken", guard), "delete-2"))
+    assert {it.id for it in ledger.scim_tokens()} == {"create-2"}
+
+
+def test_a_tenant_that_goes_takes_no_token_that_was_made_after_it() -> None:
+    guard = a_guard()
+    ledger = guard.services.ledger
+    guard.deliver(json.dumps(a_token_event("CreateBearerToken", guard, tokenId="old")))
+    guard.services.clock.sleep(60)
+    gone = json.dumps(a_token_event("DeleteProvisioningTenant", guard))
+    guard.services.clock.sleep(60)
+    guard.deliver(json.dumps(a_token_event("CreateBearerToken", guard, tokenId="new")))
+    guard.deliver(gone)  # late, or replayed
+    assert {it.id for it in ledger.scim_tokens()} == {"new"}
+
+
+def reserve(guard: Guard, *allowed: str) -> None:
+    account = next(iter(guard.holdings.accounts))
+    guard.settings(
+        rules=QUIET | {RESTRICTED: {"accounts": [account], "allowed_principals": allowed}}
+    )
+
+
+def test_what_settings_allowed_for_a_while_was_there_all_the_same() -> None:
+    guard = small()
+    estate = guard.holdings
+    estate.managed[estate.sets["Set0"]] = [ADMIN]
+    reserve(guard)
+    guard.sweep("first")
+    assert found(guard, RESTRICTED).state is State.OPEN
+    reserve(guard, *estate.groups.values())
+    guard.sweep("second")
+    assert found(guard, RESTRICTED).state is State.RESOLVED
+    guard.sweep("third")
+    guard.checks.clear()
+    reserve(guard)
+    guard.sweep("fourth")
+    assert what(guard)
+    assert [it.get("since") for it in what(guard)] == [None] * len(what(guard))
