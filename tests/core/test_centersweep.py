@@ -293,6 +293,13 @@ def test_what_was_closed_came_about_after_that(state: State) -> None:
     assert since(("111122223333", "seen"), record, before=frozenset(), then=NOW) == later
 
 
+def test_what_was_resolved_may_have_been_there_all_the_while() -> None:
+    record = a_record(State.RESOLVED, last_seen=NOW + timedelta(hours=1))
+    seen = ("111122223333", "seen")
+    assert since(seen, record, before=frozenset({seen}), then=NOW) is None
+    assert since(seen, record, before=None, then=None) is None
+
+
 def test_of_what_is_open_its_event_tells_the_time() -> None:
     evidence = a_record().evidence.model_copy(update={"actor": "jane", "event_time": LONG_AGO})
     for state in (State.OPEN, State.FAILED, State.EXEMPT):

@@ -382,12 +382,15 @@ def since(
 ) -> datetime | None:
     """When an assignment came about at the earliest; None where nobody knows.
 
-    What was closed was not there, or was given back, when it was. Of what is open an event tells
-    the time; of what a sweep found, only whether that was after the rule began to enforce. What
-    nothing is on record of came about since the last sweep saw all, which `before` has, if that
-    didn't see it; `then` is when that sweep began.
+    What was acted on was not there, or was given back, when it was; what is resolved may have been
+    there all the while, where settings allowed it: unless the last sweep didn't see it, nobody
+    knows. Of what is open an event tells the time; of what a sweep found, only whether that was
+    after the rule began to enforce. What nothing is on record of came about since the last sweep
+    saw all, which `before` has, if that didn't see it; `then` is when that sweep began.
     """
     if record is not None:
+        if record.state is State.RESOLVED and (before is None or assignment in before):
+            return None
         if record.state in {State.ACTED, State.RESOLVED, State.RELEASED}:
             return record.last_seen
         if record.evidence.actor != KEYWARD_ACTOR:
