@@ -898,7 +898,10 @@ def test_what_a_service_of_aws_made_is_let_be_by_a_sweep_that_cannot_see_who_did
     again = planner.advance(old, planned(key, hint=a_look()), now=NOW, claim_seconds=CLAIM)
     assert isinstance(again, FindingRecord)
     assert (again.state, again.held) == (State.OPEN, "made by Identity Center")
-    mine = old.model_copy(update={"held": "the action budget of this window is spent"})
+    would = recorded(planned(key, hint=a_hint())).would
+    mine = old.model_copy(
+        update={"held": "the action budget of this window is spent", "would": would}
+    )
     again = planner.advance(mine, planned(key, hint=a_look()), now=NOW, claim_seconds=CLAIM)
     assert isinstance(again, FindingRecord)
     assert again.state is State.ACTING
@@ -915,3 +918,18 @@ def test_user_and_password_are_two_findings_and_what_is_contained_comes_first() 
         ("iam-quarantine-undone", ("iam-user-created",)),
         ("iam-console-password-set", ()),
     ]
+
+
+def test_who_made_it_is_known_to_a_sweep_too_where_the_rule_only_reported_then() -> None:
+    actor = a_role_session("aws-service-role/sso.amazonaws.com/AWSServiceRoleForSSO")
+    key, reports = a_key(an_iam_user()), in_mode(Mode.REPORT)
+    old = recorded(planned(key, hint=a_hint(actor=actor), settings=reports))
+    later = NOW + timedelta(hours=6)
+    for settings in (reports, in_mode()):
+        plan = planned(key, hint=a_look(later), settings=settings)
+        seen = planner.advance(old, plan, now=later, claim_seconds=CLAIM)
+        assert isinstance(seen, FindingRecord)
+        assert seen.state is State.OPEN
+        assert seen.would is not None
+        assert (seen.would.action, seen.would.held) == (None, "made by Identity Center")
+        old = seen

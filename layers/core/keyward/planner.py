@@ -604,9 +604,8 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     """
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
-    if old.held in MADE_BY_OTHERS and planned.finding.evidence.actor.is_keyward:
-        # Whose work it is, an event told; a sweep cannot see it.
-        planned = replace(planned, action=None, spend=None, held=old.held)
+    if planned.finding.evidence.actor.is_keyward and (by := _made_by_others(old)) is not None:
+        planned = _left_alone(planned, by)
     if isinstance(planned.action, AssignAccess) and _loops(old, planned.action, now):
         planned = replace(planned, action=None, held=LOOP)
     same_event = old.evidence.event_id == planned.finding.evidence.event_id
@@ -656,6 +655,31 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
             }
         )
     return _seen_again(old, planned, same_event=same_event, now=now)
+
+
+def _made_by_others(old: FindingRecord) -> str | None:
+    """Whose work it is, where that is left alone: an event told, and a sweep cannot see it.
+
+    A rule that only reported then has it in what it would do.
+    """
+    told = (old.held, old.would.held if old.would is not None else None)
+    return next((held for held in told if held in MADE_BY_OTHERS), None)
+
+
+def _left_alone(planned: Plan, held: str) -> Plan:
+    """The same plan where nothing is done, by this rule and those that are folded into it."""
+    would = planned.would
+    return replace(
+        planned,
+        action=None,
+        spend=None,
+        held=held,
+        would=None if would is None else would.model_copy(update={"action": None, "held": held}),
+        also_would={
+            rule: it.model_copy(update={"action": None, "held": it.held or held})
+            for rule, it in planned.also_would.items()
+        },
+    )
 
 
 def _warned(old: FindingRecord, planned: Plan, *, now: datetime) -> FindingRecord:
