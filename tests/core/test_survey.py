@@ -29,9 +29,11 @@ from keyward.findings import (
     RecordedEvidence,
     Severity,
     State,
+    Would,
     finding_key,
 )
 from keyward.model import Actor, CredentialKind, PolicyDocument, StaticCredential
+from keyward.policy import aws_managed
 from keyward.rule import InForce, in_force
 from keyward.rules import of_guard
 from keyward.settings import Accepted
@@ -428,7 +430,54 @@ def test_a_policy_of_a_new_user_is_no_older_than_the_user() -> None:
     assert eve.user is not None
     eve = replace(eve, user=replace(eve.user, created_at=NOW - timedelta(hours=1)))
     found = policy_asks(a_snapshot(bob, eve), before_that(bob))
-    assert found[f"{OTHER_USER_ID}-new"][2] == NOW - timedelta(hours=1)
+    assert found[OTHER_USER_ID][2] == NOW - timedelta(hours=1)
+
+
+def test_a_user_whom_the_last_survey_missed_may_have_had_its_policies_before() -> None:
+    bob, eve = a_holder(), a_holder("eve", user_id=OTHER_USER_ID, attached=(READ_ONLY_ARN,))
+    found = policy_asks(a_snapshot(bob, eve), before_that(bob))
+    assert eve.user is not None
+    assert found[OTHER_USER_ID][1:] == ((READ_ONLY_ARN,), eve.user.created_at)
+
+
+def test_what_another_version_knows_of_a_policy_makes_nobody_a_new_admin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bob = a_holder(attached=(ADMINISTRATOR_ARN,))
+    with monkeypatch.context() as older:
+        older.setattr(aws_managed, "harmless", lambda _arn: True)
+        before = before_that(bob)
+    (ask,) = (ask for ask in looked_at(a_snapshot(bob), before=before).asks)
+    assert bob.user is not None
+    assert ("principal" in ask.looks, ask.since) == (True, bob.user.created_at)
+
+
+def test_what_was_recorded_as_new_stays_so_until_it_is_done() -> None:
+    bob = a_holder()
+    held = replace(bob, attached=(ADMINISTRATOR_ARN,))
+    before = looked_at(a_snapshot(held, at=EARLIER), before=before_that(bob)).looked
+    at = NOW - timedelta(hours=3)
+    known = a_record(
+        "iam-admin-granted",
+        code="admin",
+        kind="IamPrincipal",
+        unique_id=USER_ID,
+        held="the action budget of this window is spent",
+        would=Would(action="quarantine-user"),
+        age=timedelta(hours=3),
+    )
+    snapshot = a_snapshot(held)
+    for full in (False, True):
+        found = {
+            ask.looks: ask.since
+            for ask in looked_at(snapshot, before=before, records=[known], full=full).asks
+            if "principal" in ask.looks
+        }
+        assert found == {("principal",): at}
+    existed = known.model_copy(update={"would": Would(action="quarantine-user", existed=True)})
+    (ask,) = looked_at(snapshot, before=before, records=[existed]).asks
+    assert bob.user is not None
+    assert ask.since == bob.user.created_at
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,8 @@ def survey(  # noqa: PLR0913 - all of it by name
                 record,
                 suspects.get(id_),
                 snapshot=snapshot,
-                is_left=id_ in asked or not _is_judged(record, settings),
+                is_asked=id_ in asked,
+                is_judged=_is_judged(record, settings),
             )
         )
     ]
@@ -260,7 +261,7 @@ def _by_user(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What the last survey, at `at`, knew of a user; nothing where there was none."""
+    """What the last survey, at `at`, knew of a user; nothing where it didn't come upon it."""
 
     at: datetime | None = None
     facts: frozenset[str] = frozenset()
@@ -268,9 +269,9 @@ class _Known:
 
     @classmethod
     def read(cls, before: Looked | None, id_: str) -> "_Known":
-        if before is None:
+        if before is None or id_ not in before.users:
             return cls()
-        facts, _, marks = before.users.get(id_, "").partition(":")
+        facts, _, marks = before.users[id_].partition(":")
         return cls(
             at=before.at, facts=frozenset(facts.split(",")), marks=frozenset(marks.split(","))
         )
@@ -287,7 +288,12 @@ def _is_one_of_several(record: FindingRecord, suspect: Suspect) -> bool:
 _UNREPORTED = frozenset({"keys", "password", "credentials"})
 """What is not known of a user that is newer than the report."""
 
+READABLE = "IAM of the account can be read again: what is so is recorded of the user"
+
 NO_LINE = "no line of the report"
+
+ALL_HELD = "*"
+"""In place of a policy's name: all policies of a user, whether they lead anywhere or not."""
 
 _KINDS = frozenset(it.__name__ for it in OfIam.__args__)
 
@@ -464,18 +470,29 @@ class _Policies:
 
     def fact(self, holder: Holder, user: IamUser) -> str:
         """Six hexadecimal digits for all that a user may do: others once that is changed."""
-        documents, unread = self._held(holder)
+        _, unread = self._held(holder)
+        return self._digits(holder, user, unread)
+
+    def held(self, holder: Holder, user: IamUser) -> str:
+        """The same with what leads nowhere, as far as anybody knows: another version may know."""
+        return self._digits(
+            holder, user, {arn for it in self._holders(holder) for arn in it.attached}
+        )
+
+    def _digits(self, holder: Holder, user: IamUser, arns: Iterable[str]) -> str:
+        documents, _ = self._held(holder)
         boundary, _ = self._boundary(user)
         texts = [f"{it.name} {it.text}" for it in documents]
         limit = boundary.text if boundary is not None else ""
-        return _short("\n".join([*sorted(texts), *sorted(unread), limit, f"{user.boundary_arn}"]))
+        return _short("\n".join([*sorted(texts), *sorted(arns), limit, f"{user.boundary_arn}"]))
+
+    def _holders(self, holder: Holder) -> list[Holder]:
+        groups = (self._known.groups.get(it) for it in holder.groups)
+        return [holder, *(it for it in groups if it is not None)]
 
     def _held(self, holder: Holder) -> tuple[tuple[PolicyDocument, ...], tuple[str, ...]]:
         """Its policies and its groups' by text, and AWS's own that may lead to more, by ARN."""
-        holders = [
-            holder,
-            *(self._known.groups[it] for it in holder.groups if it in self._known.groups),
-        ]
+        holders = self._holders(holder)
         documents = [document for it in holders for document in it.inline]
         unread = []
         for arn in dict.fromkeys(arn for it in holders for arn in it.attached):
@@ -579,6 +596,7 @@ def _marks(holder: Holder, user: IamUser, policies: _Policies) -> dict[str, str]
     names = [*holder.attached, *(it.name for it in holder.inline)]
     return {
         holder.unique_id: policies.fact(holder, user),
+        f"{holder.unique_id}/{ALL_HELD}": policies.held(holder, user),
         **{f"{holder.unique_id}/{name}": _short(name) for name in names},
     }
 
@@ -592,26 +610,65 @@ def _asks(  # noqa: PLR0913 - all of it by name
     records: Iterable[FindingRecord],
     due: Iterable[FindingRecord],
 ) -> list[Ask]:
-    """The looks at a user: two where some of what IAM tells no date of is new, and some isn't."""
-    on_record = {record.key for record in records}
-    younger: list[Finding] = []
+    """The looks at a user: several where of what IAM tells no date of some is newer than the rest.
+
+    What is on record as newer than the rule's enforcing stays so, whatever held Keyward back.
+    """
+    on_record = {record.key: record for record in records}
+    due_keys = {record.key for record in due}
+    made = suspect.user.created_at if suspect.user is not None else None
+    younger: dict[datetime, list[Finding]] = {}
     others: list[Finding] = []
     for key, finding in suspect.findings.items():
-        if key in new and isinstance(finding.subject, UserPolicy | IamPrincipal):
-            mark = suspect.marks.get(finding.subject.unique_id or "", "")
-            is_younger = known.at is not None and mark not in known.marks and key not in on_record
-            (younger if is_younger else others).append(finding)
+        if key in new | due_keys and isinstance(finding.subject, UserPolicy | IamPrincipal):
+            since = _since(finding, on_record.get(key), suspect=suspect, known=known)
+            is_younger = since is not None and (made is None or since > made)
+            (younger.setdefault(since, []) if since and is_younger else others).append(finding)
     # Policies are named each: "all of them" would make the old ones as new as the others.
     looks = suspect.looks(new) | {_LOOKS[it.subject_kind] for it in due}
     rest = looks - {"policies", "principal"}
-    made = suspect.user.created_at if suspect.user is not None else None
     asks = []
-    if younger:
-        since = max(at for at in (known.at, made) if at is not None)
-        asks.append(_ask(suspect, f"{id_}-new", frozenset(), since=since, undated=younger))
-    if others or rest or due:
-        asks.append(_ask(suspect, id_, rest, since=made, undated=others, records=records))
+    for since, some in sorted(younger.items()):
+        name = "new" if since == known.at else f"{since:%Y%m%dT%H%M%S%f}"
+        asks.append(_ask(suspect, f"{id_}-{name}", frozenset(), since=since, undated=some))
+    if others or rest or due_keys - {it.key for some in younger.values() for it in some}:
+        named = [it for it in records if it.key not in suspect.findings or not _is_undated(it)]
+        asks.append(_ask(suspect, id_, rest, since=made, undated=others, records=named))
     return asks
+
+
+def _since(
+    finding: Finding, record: FindingRecord | None, *, suspect: Suspect, known: _Known
+) -> datetime | None:
+    """Since when at the earliest is so what IAM tells no date of; None where nobody knows.
+
+    What once was recorded as newer than the rule's enforcing was there when it was recorded.
+    """
+    if record is not None:
+        return _recorded_at(record) if _is_undated(record) else None
+    id_ = finding.subject.unique_id or ""
+    marks = {suspect.marks.get(id_, "")}
+    if isinstance(finding.subject, IamPrincipal):
+        marks.add(suspect.marks.get(f"{id_}/{ALL_HELD}", ""))
+    return known.at if not marks & known.marks else None
+
+
+def _is_undated(record: FindingRecord) -> bool:
+    """Whether it is about what has no date, and came about after its rule began to enforce."""
+    is_such = record.subject_kind in {"UserPolicy", "IamPrincipal"}
+    return is_such and record.would is not None and not record.would.existed
+
+
+def _recorded_at(record: FindingRecord) -> datetime:
+    """When this episode of an open finding began, or later where its history is too long."""
+    if record.episode == 1:
+        return record.first_seen
+    at = record.last_seen
+    for moment in reversed(record.history):
+        if moment.state not in {State.OPEN, State.ACTING, State.FAILED}:
+            break
+        at = moment.at
+    return at
 
 
 def _ask(  # noqa: C901, PLR0912, PLR0913 - a kind each
@@ -681,12 +738,17 @@ def _is_judged(record: FindingRecord, settings: InForce) -> bool:
 
 
 def _over(  # noqa: C901, PLR0911 - a case each
-    record: FindingRecord, suspect: Suspect | None, *, snapshot: Snapshot, is_left: bool
+    record: FindingRecord,
+    suspect: Suspect | None,
+    *,
+    snapshot: Snapshot,
+    is_asked: bool,
+    is_judged: bool,
 ) -> str | None:
     """Why an open finding is so no more, as far as the snapshot tells; None where it may be so.
 
-    `is_left`: a look at the user settles it, or its rule doesn't judge any more. A user that is
-    gone is gone anyway.
+    A look at the user settles it (`is_asked`), but for what was recorded by name alone: of that the
+    look makes another finding. A user that is gone is gone anyway.
     """
     report = snapshot.report
     is_newer = report.generated_at > record.last_seen
@@ -697,7 +759,10 @@ def _over(  # noqa: C901, PLR0911 - a case each
         return _group_is_gone(record, snapshot)
     if suspect is None or suspect.user is None:
         return "the IAM user is gone"
-    if is_left or record.key in suspect.findings:
+    has_id = record.subject_kind in {"AccessKey", "StaticCredential"}
+    if is_judged and record.user_id is None and not has_id:
+        return READABLE
+    if is_asked or not is_judged or record.key in suspect.findings:
         return None
     line = snapshot.line_of(suspect.user)
     told = line if is_newer else None
@@ -716,8 +781,6 @@ def _over(  # noqa: C901, PLR0911 - a case each
             return _credential_is_over(record, told)
         case "Contained" if told is None:
             return None
-        case _ if record.user_id is None:
-            return "IAM of the account can be read again: what is so is recorded of the user"
         case _:
             return "it is not so any more"
 
@@ -732,7 +795,12 @@ def _credential_is_over(record: FindingRecord, told: Credentials | None) -> str 
 
 
 def _group_is_gone(record: FindingRecord, snapshot: Snapshot) -> str | None:
-    """Of groups and roles a survey tells only which groups are gone."""
+    """Of groups and roles a survey tells only which groups are gone.
+
+    What users may do was recorded like that where not even who they are could be read.
+    """
+    if record.subject.startswith("IAM user "):
+        return READABLE
     is_group = record.subject.startswith("IAM group ")
     ids = {group.unique_id for group in snapshot.authorizations.groups.values()}
     is_gone = is_group and record.unique_id not in {*ids, record.subject}
