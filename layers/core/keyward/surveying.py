@@ -103,15 +103,15 @@ def _look(
     _tell_of_own(
         wrong, open_findings, hint=hint, rules=rules, settings=settings, services=services, now=now
     )
-    if services.inventory is not None:
-        key = f"inventory/{of.id}/iam/{account}.jsonl"
-        services.inventory.put_lines(key, survey.inventory(snapshot))
+    not_kept = _keep_inventory(of, snapshot, services)
     lines = snapshot.report.users.values()
     swept = Swept(
         sweep=of.id,
         account=account,
         at=now,
         full=of.full,
+        ok=not_kept is None,
+        why=not_kept,
         forwarders={f"{rule}@{region}": why for (rule, region), why in forwarders.items()},
         users=len(snapshot.authorizations.users),
         keys=sum(key.active for line in lines for key in line.keys),
@@ -152,6 +152,24 @@ def _snapshot(
         authorizations=iam.authorizations(),
         credentials=iam.service_credentials(),
     )
+
+
+def _keep_inventory(of: SweepStep, snapshot: Snapshot, services: Services) -> str | None:
+    """Writes what the account's users hold; why not, where that is denied: nothing hangs on it.
+
+    Raises GatewayError(retryable).
+    """
+    if services.inventory is None:
+        return None
+    key = f"inventory/{of.id}/iam/{snapshot.account}.jsonl"
+    try:
+        services.inventory.put_lines(key, survey.inventory(snapshot))
+    except GatewayError as error:
+        if error.retryable:
+            raise
+        logger.error("inventory not kept", sweep=of.id, account=snapshot.account, reason=str(error))
+        return str(error)
+    return None
 
 
 def _forwarders(account: str, visit: Visit, services: Services) -> dict[tuple[str, str], str]:

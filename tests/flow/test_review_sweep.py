@@ -1,0 +1,115 @@
+"""What an adversary tried with the sweep of IAM, from its message to what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from keyward.findings import State
+from tests.flow.sweeping import Sweeping, the_sweeping
+from tests.flow.test_surveying import (
+    ADMIN,
+    a_user,
+    asked,
+    denying,
+    look,
+    of_rule,
+    survey,
+    swept,
+)
+from tests.flow.world import World
+
+
+@pytest.fixture
+def sweeping(world: World) -> Iterator[Sweeping]:
+    """The world a few hours after its accounts have joined, and the queues of a sweep."""
+    world.later(hours=3)
+    with the_sweeping(world) as made:
+        world.settings()
+        yield made
+
+
+ONLY_ADMIN = {"iam-admin-granted": {"mode": "enforce"}, "iam-user-created": {"mode": "off"}}
+
+
+def given_admin_unseen(sweeping: Sweeping, *names: str) -> None:
+    """Users of before the rule enforced, who are given admin after a sweep looked at them."""
+    world = sweeping.world
+    for name in names:
+        a_user(world, name)
+    world.later(hours=1)
+    world.settings(rules=ONLY_ADMIN, enforcing_since={"iam-admin-granted": world.now})
+    survey(sweeping)
+    for name in names:
+        world.iam().put_user_policy(UserName=name, PolicyName="all", PolicyDocument=ADMIN)
+
+
+def test_what_has_no_date_is_acted_on_once_the_budget_that_held_it_is_new(
+    sweeping: Sweeping,
+) -> None:
+    world = sweeping.world
+    given_admin_unseen(sweeping, "one", "two")
+    budgets = {"organization": 1, "account": 1, "critical_reserve": 0, "window_minutes": 60}
+    world.settings(
+        settings={"ceiling": "enforce", "budgets": budgets},
+        rules=ONLY_ADMIN,
+        enforcing_since={"iam-admin-granted": world.now},
+    )
+    world.later(minutes=1)
+    for name in ("one", "two"):
+        world.iam().delete_user_policy(UserName=name, PolicyName="all")
+    survey(sweeping)
+    for name in ("one", "two"):
+        world.iam().put_user_policy(UserName=name, PolicyName="all", PolicyDocument=ADMIN)
+    survey(sweeping)
+    assert sorted(it.state for it in of_rule(world, "iam-admin-granted")) == ["acted", "open"]
+    survey(sweeping)
+    assert {it.state for it in of_rule(world, "iam-admin-granted")} == {State.ACTED}
+
+
+def test_what_has_no_date_is_acted_on_again_where_the_act_failed(sweeping: Sweeping) -> None:
+    world = sweeping.world
+    given_admin_unseen(sweeping, "one")
+    world.fault = denying("AttachUserPolicy", "AddUserToGroup", "PutUserPermissionsBoundary")
+    survey(sweeping)
+    assert [it.state for it in of_rule(world, "iam-admin-granted")] == [State.FAILED]
+    world.fault = None
+    survey(sweeping)
+    assert [it.state for it in of_rule(world, "iam-admin-granted")] == [State.ACTED]
+
+
+def test_what_was_recorded_by_name_alone_is_over_once_somebody_could_look(
+    sweeping: Sweeping,
+) -> None:
+    world = sweeping.world
+    world.settings(settings={"ceiling": "report"})
+    a_user(world)
+    told = [
+        world.do("CreateLoginProfile", UserName="ci", Password="Keyward-1234567890"),
+        world.do("PutUserPolicy", UserName="ci", PolicyName="all", PolicyDocument=ADMIN),
+    ]
+    world.fault = denying("AssumeRole")
+    with world.recorded():
+        for event in told:
+            world.deliver(event)
+    world.fault = None
+    for _ in range(3):
+        survey(sweeping)
+    unsure = [
+        (it.rule, it.subject_kind) for it in world.findings() if it.held and it.state is State.OPEN
+    ]
+    assert not unsure
+    look(sweeping)
+    assert not asked(sweeping)
+
+
+def test_an_inventory_that_cannot_be_written_is_no_account_out_of_reach(
+    sweeping: Sweeping,
+) -> None:
+    world = sweeping.world
+    a_user(world)
+    world.fault = denying("PutObject")
+    survey(sweeping)
+    assert not of_rule(world, "keyward-tampered")
+    assert "PutObject" in (swept(sweeping).why or "")
