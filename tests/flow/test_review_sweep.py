@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
 
 from keyward.findings import State
+from keyward.sweep import Looked
 from tests.flow.sweeping import Sweeping, the_sweeping
 from tests.flow.test_surveying import (
     ADMIN,
@@ -113,3 +115,17 @@ def test_an_inventory_that_cannot_be_written_is_no_account_out_of_reach(
     survey(sweeping)
     assert not of_rule(world, "keyward-tampered")
     assert "PutObject" in (swept(sweeping).why or "")
+
+
+def test_what_is_known_of_many_users_is_kept_whatever_an_item_holds(world: World) -> None:
+    def users(number: int) -> Looked:
+        digits = {f"AIDA{n}": secrets.token_hex(3000) for n in range(number)}
+        return Looked(at=world.now, users=digits)
+
+    assert world.ledger.looked(world.member) is None
+    for number in (400, 2, 0, 130):
+        world.ledger.remember_look(world.member, users(number))
+        known = world.ledger.looked(world.member)
+        assert known is not None
+        assert len(known.users) == number
+    assert world.ledger.looked(world.other_member) is None

@@ -17,7 +17,8 @@ Items (pk / sk):
     asked#<sweep> / <version>             some of the accounts that it asked to be looked at
     sweep#<id> / <account>                what it saw there (Swept), for some weeks
     swept / <account>                     the same of the last sweep that was there
-    looked#<account> / looked             what it knew of each user, to see what changes (Looked)
+    looked#<account> / looked             what it knew of each user, to see what changes (Looked);
+                                          more than an item holds goes on in looked-1 and so on
     center-sweep / <id>                   how far the reading of Identity Center is
     canary / <way>                        when the last canary came (CanaryMark)
     heard / <account>                     the newest event from there (Heard)
@@ -95,6 +96,9 @@ LINE_SECONDS = 10
 
 LINE_ATTEMPTS = 20
 """So often a place in that line is tried for: each refusal says where it ends by now."""
+
+PART_BYTES = 350_000
+"""So much of what is packed goes into one item, which holds 400 KB."""
 
 SKEW_MS = 1000
 """So far apart the clocks of two workers may be, in milliseconds."""
@@ -561,13 +565,29 @@ class Ledger:
 
     def looked(self, account: str) -> Looked | None:
         """What the last sweep knew of the account's users; None where none was there."""
-        item = self._table.get(f"looked#{account}", "looked")
-        return None if item is None else Looked.unpacked(item["body"]["B"])
+        pk = f"looked#{account}"
+        item = self._table.get(pk, "looked")
+        if item is None:
+            return None
+        more = [(pk, f"looked-{number}") for number in range(1, int(item["parts"]["N"]))]
+        parts = {it["sk"]["S"]: it["body"]["B"] for it in self._table.get_all(more)}
+        parts["looked"] = item["body"]["B"]
+        try:
+            return Looked.unpacked(b"".join(parts[sk] for _, sk in [(pk, "looked"), *more]))
+        except (KeyError, zlib.error) as error:
+            message = f"what is known of the users of {account} is being written"
+            raise GatewayError(message, code="Contention", retryable=True) from error
 
     def remember_look(self, account: str, looked: Looked) -> None:
         """Keeps what a sweep knew of the account's users, in place of what was known before."""
-        item = {**_key(f"looked#{account}", "looked"), "body": {"B": looked.packed()}}
-        self._table.write({"Put": {"Item": item}})
+        body = looked.packed()
+        parts = [body[at : at + PART_BYTES] for at in range(0, len(body), PART_BYTES)]
+        items: list[Item] = [
+            {**_key(f"looked#{account}", f"looked-{number}"), "body": {"B": part}}
+            for number, part in enumerate(parts)
+        ]
+        items[0] |= {"sk": {"S": "looked"}, "parts": {"N": str(len(parts))}}
+        self._table.write(*({"Put": {"Item": item}} for item in items))
 
     def center_sweep(self, id_: str) -> tuple[int, bytes] | None:
         """How far the reading of Identity Center for this sweep is: its version, and what it is."""
