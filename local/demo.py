@@ -287,7 +287,7 @@ def ledger(story: Story) -> None:
     states: dict[str, int] = {}
     for finding in found:
         states[finding["state"]] = states.get(finding["state"], 0) + 1
-    story.expect("findings acted on", 14, states.get("acted", 0))
+    story.expect("findings acted on", 21, states.get("acted", 0))
     story.expect("findings released", 2, states.get("released", 0))
     story.expect("findings failed", 0, states.get("failed", 0))
     story.expect("alerts that no step waited for", [], [it.subject for it in story.inbox.read()])
@@ -308,9 +308,9 @@ def dead_letters(organization: Organization) -> int:
 
 
 STEPS = (
-    *(ground, report, bad_setting, enforce),
+    *(ground, report, sweep.looked, bad_setting, enforce),
     *identity_center.GIVEN,
-    *sweep.BEFORE,
+    sweep.alive,
     *(before, deactivate, again, attack, quarantine, release, exempt, granted),
     *identity_center.CHANGED,
     sweep.planned,

@@ -16,11 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.center import ADMINISTRATOR
-from local.inbox import IAM_GUARD, IAM_SWEEP, wait_until
+from local.inbox import (
+    ACCOUNT_BASELINE,
+    IAM_GUARD,
+    IAM_SWEEP,
+    IDENTITY_CENTER_GUARD,
+    wait_until,
+)
 from local.organization import give_back, take_away
 from local.story import (
     SETTINGS_SECONDS,
-    is_of_identity_center,
     key_statuses,
     printed,
     show,
@@ -80,10 +85,12 @@ def settle(story: Story) -> None:
 
 
 def swept(story: Story, *options: str) -> list[Heard]:
-    """Have a sweep done, to its end, and return what was told of IAM and of Keyward itself."""
+    """Have a sweep done, to its end and all that follows, and return what was told meanwhile."""
     story.note(story.keyward("sweep", *options, "--wait").strip().splitlines()[-1])
+    for guard in (IDENTITY_CENTER_GUARD, ACCOUNT_BASELINE):
+        story.inbox.wait_until_idle(guard, SECONDS)
     story.inbox.wait_until_quiet(SECONDS, guards=(IAM_GUARD, IAM_SWEEP))
-    return story.inbox.take(lambda heard: not is_of_identity_center(heard))
+    return story.inbox.read()
 
 
 def of_rule(told: list[Heard], rule: str) -> list[Heard]:
@@ -104,6 +111,7 @@ def looked(story: Story) -> None:
     story.expect("what the alerts say", {"Reported"}, {verb(alert) for alert in told})
     account = story.organization.member("payments-prod")
     story.expect("mallory's key, in IAM", ["Active"], key_statuses(account, "mallory"))
+    story.settings_read = time.monotonic()
 
 
 def alive(story: Story) -> None:
@@ -166,6 +174,9 @@ def unheard(story: Story) -> None:
     warned = [alert for alert in old if OWNER in alert.body]
     story.expect("alerts that warn the old key's owner", 1, len(warned))
     story.expect("which works until the day told", ["Active"], key_statuses(build, "ci-deploy"))
+    for alert in told:
+        if alert.attributes.get("rule") not in {KEYS, OLD_KEYS}:
+            story.note(alert.subject)
     left = {
         user
         for user, name in EXISTING.items()
@@ -243,5 +254,4 @@ def dead_letters(story: Story) -> int:
     return sum(it["number"] for it in status["dead_letters"])
 
 
-BEFORE = (looked, alive)
 STEPS = (unheard, closed, opened, redriven)
