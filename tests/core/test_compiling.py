@@ -189,8 +189,11 @@ def test_existing_enforce_is_refused_until_there_is_a_plan() -> None:
     assert after.accepted == before
 
 
-def a_plan(*, rule: str = "iam-user-created", at: datetime = NOW) -> ConfirmedPlan:
-    return ConfirmedPlan(rule=rule, digest="d", count=3, by="ana", at=at)
+def a_plan(*, rule: str = "iam-user-created", at: datetime = NOW, **shown: object) -> ConfirmedPlan:
+    """A plan of the rule with these settings, which was confirmed."""
+    (model,) = (it.settings for it in RULES if it.id == rule)
+    terms = model.model_validate(shown).terms
+    return ConfirmedPlan(rule=rule, digest="d", count=3, by="ana", at=at, terms=terms)
 
 
 def with_plan(
@@ -258,6 +261,20 @@ def test_what_enforces_already_needs_a_new_plan_only_to_do_more(
     assert [it.parameter for it in found.refused] == ([name] if refused else [])
     assert all("keyward sweep --plan" in it.text for it in found.refused)
     assert found.accepted.rules == {rule: EXISTING if refused else value}
+
+
+def test_a_plan_counts_for_the_settings_that_it_was_made_by() -> None:
+    rule = "idc-session-too-long"
+    name, wider = f"/keyward/rules/{rule}", EXISTING | {"hours": 1}
+    (text,) = (it.text for it in with_plan({name: wider}, a_plan(rule=rule)).refused)
+    assert "other settings" in text
+    assert not with_plan({name: wider}, a_plan(rule=rule, hours=1)).refused
+    assert not with_plan({name: EXISTING | {"severity": "low"}}, a_plan(rule=rule)).refused
+    before = with_plan({name: EXISTING}, a_plan(rule=rule)).accepted
+    found = with_plan({name: wider}, a_plan(rule=rule), previous=before)
+    assert found.accepted.rules == {rule: EXISTING}
+    older = a_plan(rule=rule).model_copy(update={"terms": None})
+    assert with_plan({name: EXISTING}, older).refused, "nobody knows what it was made by"
 
 
 def test_what_only_reported_meanwhile_needs_a_plan_to_enforce_again() -> None:

@@ -17,6 +17,7 @@ from keyward.events import SweepPart, SweepStep, loads, message
 from keyward.findings import State
 from keyward.gateways.sqs import MARK
 from keyward.redriving import DEAD
+from keyward.settings import RuleSettings
 from keyward.sweep import IDENTITY_CENTER, Heard, SweepState
 from tests.flow.operated import PLACE, Operated, an_operated
 from tests.flow.test_access_keys import a_key, release
@@ -165,6 +166,46 @@ def test_no_plan_is_confirmed_before_a_sweep_was_complete(operated: Operated) ->
     refused = ask(world, "sweep-confirm", rule=RULE, digest=plan["digest"])
     assert "no sweep was complete" in refused["error"]
     assert world.ledger.confirmed_plan(RULE) is None
+
+
+def test_the_empty_plan_of_a_rule_that_is_off_is_not_confirmed(operated: Operated) -> None:
+    world = operated.world
+    world.settings(rules={RULE: {"mode": "off"}})
+    world.deliver(a_key(world)[1])
+    operated.swept()
+    (plan,) = ask(world, "sweep-plan", rule=RULE)["plans"]
+    assert plan["acts"] == 0
+    refused = ask(world, "sweep-confirm", rule=RULE, digest=plan["digest"])
+    assert refused["ok"] is False
+    assert "mode off" in refused["error"]
+    assert world.ledger.confirmed_plan(RULE) is None
+
+
+def test_a_plan_with_findings_that_nobody_judged_is_not_confirmed(operated: Operated) -> None:
+    world = operated.world
+    only_report(world)
+    world.deliver(a_key(world)[1])
+    record = world.finding(RULE)
+    unjudged = record.model_copy(update={"version": record.version + 1, "would": None})
+    world.ledger.finish(unjudged, replacing=record)
+    operated.swept()
+    (plan,) = ask(world, "sweep-plan", rule=RULE)["plans"]
+    assert plan["unknown"] == 1
+    refused = ask(world, "sweep-confirm", rule=RULE, digest=plan["digest"])
+    assert refused["ok"] is False
+    assert "keyward sweep --full" in refused["error"]
+
+
+def test_a_confirmed_plan_says_by_which_settings_it_was_made(operated: Operated) -> None:
+    world = operated.world
+    only_report(world)
+    world.deliver(a_key(world)[1])
+    operated.swept()
+    (plan,) = ask(world, "sweep-plan", rule=RULE)["plans"]
+    assert ask(world, "sweep-confirm", rule=RULE, digest=plan["digest"])["ok"]
+    confirmed = world.ledger.confirmed_plan(RULE)
+    assert confirmed is not None
+    assert confirmed.terms == RuleSettings().terms
 
 
 @pytest.mark.parametrize("act", ["sweep-plan", "sweep-confirm"])

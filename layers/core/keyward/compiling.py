@@ -315,7 +315,7 @@ def _accept(  # noqa: PLR0913 - all of it by name
         if _needs_plan(settings, value, before.rules.get(rule.id, {})):
             if plan_of is None:
                 tree.unconfirmed.append(rule.id)
-            elif (why := _not_confirmed(rule.id, plan_of(rule.id), tree, now)) is not None:
+            elif why := _not_confirmed(rule.id, settings, plan_of(rule.id), tree, now):
                 raise _refusal(title, why)
         tree.rules[rule.id] = value
     elif name.startswith(EXEMPTIONS):
@@ -356,11 +356,22 @@ def _needs_plan(
     return settings.mode is Mode.ENFORCE and now != then
 
 
-def _not_confirmed(rule: str, plan: ConfirmedPlan | None, tree: _Tree, now: datetime) -> str | None:
-    """Why a rule may not enforce what exists; None where a plan of it was confirmed lately."""
+def _not_confirmed(
+    rule: str, settings: RuleSettings, plan: ConfirmedPlan | None, tree: _Tree, now: datetime
+) -> str | None:
+    """Why a rule may not enforce what exists; None where a plan of just that was confirmed lately.
+
+    A plan is made of what was found by the settings in force, and tells of no others.
+    """
     days = tree.settings.sweeps.plan_days
     if plan is not None and now - plan.at <= timedelta(days=days):
-        return None
+        if plan.terms == settings.terms:
+            return None
+        return (
+            'field existing: "enforce" is refused: the plan that was confirmed is of other '
+            "settings of the rule; expected 'report' with the new ones first, then "
+            f"keyward sweep --full --wait, and keyward sweep --plan --rule {rule}"
+        )
     late = f", and the last one is of {plan.at:%Y-%m-%d}" if plan is not None else ""
     return (
         f'field existing: "enforce" is refused until a plan of whom it hits was confirmed, '

@@ -8,7 +8,7 @@ from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.planning import CANDIDATES, Row, RulePlan
 from keyward.rule import in_force
 from keyward.services import Services
-from keyward.settings import Accepted
+from keyward.settings import Accepted, Mode
 from keyward.sweep import ConfirmedPlan
 
 ROWS_A_PAGE = 8000
@@ -64,6 +64,13 @@ def confirm(
     """
     accepted = services.ledger.accepted() or Accepted()
     (plan,) = _planned(rule, accepted, existing=True, services=services)
+    typed = in_force(accepted, rules.every())
+    if typed.mode(rule, now) is Mode.OFF:
+        message = (
+            f"{rule} is in mode off, so that nothing is found and a plan says nothing: "
+            "have it report, then keyward sweep --full --wait"
+        )
+        raise RequestError(message)
     if planning.last_complete(services.ledger.sweeps()) is None:
         message = "no sweep was complete yet, so that a plan says nothing: keyward sweep --wait"
         raise RequestError(message)
@@ -73,7 +80,20 @@ def confirm(
             f"keyward sweep --plan --rule {rule} shows it anew"
         )
         raise RequestError(message)
-    confirmed = ConfirmedPlan(rule=rule, digest=digest, count=plan.acts, by=by, at=now)
+    if plan.unknown:
+        message = (
+            f"of {plan.unknown} findings in the plan nobody knows what would be done: "
+            "keyward sweep --full --wait, then plan again"
+        )
+        raise RequestError(message)
+    confirmed = ConfirmedPlan(
+        rule=rule,
+        digest=digest,
+        count=plan.acts,
+        by=by,
+        at=now,
+        terms=typed.rules[rule].terms,
+    )
     services.ledger.confirm_plan(confirmed)
     days = accepted.settings.sweeps.plan_days
     services.ledger.notice(

@@ -4,6 +4,7 @@
 and what was expected. Descriptions feed docs/settings.md and the JSON Schemas.
 """
 
+import hashlib
 import json
 from datetime import datetime
 from enum import StrEnum
@@ -220,6 +221,15 @@ class RuleSettings(Setting):
             "until a plan of whom it hits has been shown and confirmed."
         ),
     )
+
+    @property
+    def terms(self) -> str:
+        """What it objects to and how it acts, as a digest: all but whether it acts, and how grave.
+
+        Rules with the same terms, one of which only reports, have the same plan.
+        """
+        said = self.model_dump(mode="json", exclude={"mode", "severity", "existing"})
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
 
 class Accepted(BaseModel):

@@ -139,7 +139,8 @@ class ScimToken(_Value):
 class ConfirmedPlan(_Value):
     """Somebody saw what `existing: enforce` of a rule would do, and confirmed it.
 
-    `digest` is of the findings and acts that the plan showed, `count` how many acts.
+    `digest` is of the findings and acts that the plan showed, `count` how many acts. `terms` are
+    the rule's settings by which it was made (see RuleSettings), None where nobody knows.
     """
 
     rule: str
@@ -147,6 +148,7 @@ class ConfirmedPlan(_Value):
     count: int
     by: str
     at: AwareDatetime
+    terms: str | None = None
 
 
 def sweep_id(started_at: datetime) -> str:
