@@ -553,12 +553,10 @@ def _broken(
                 lacks += ["the marker tag is gone"] if MARKER_TAG not in (user.tags or {}) else []
                 of: list[IamUser | AccessKey | StaticCredential] = [user]
             case DeactivateAccessKeys(key_ids=ids):
-                # Which of two keys is active no report says; one more than there may be is enough.
-                inactive = sum(not it.active and it.changed_at is not None for it in keys)
+                # Which of two keys is active no report says: it may be ours.
                 ours = tuple(containment.before.statuses) or ids or ()
-                lacks = (
-                    [f"{active} access keys are active"] if active and inactive < len(ours) else []
-                )
+                which = [f"key {number}" for number, key in enumerate(keys, 1) if key.active]
+                lacks = [f"{' and '.join(which)} may be active again"] if active else []
                 of = [AccessKey(owner=user, key_id=it, active=True) for it in ours]
             case DeactivateCredential(kind=kind, credential_id=id_):
                 is_active = _credential_is_active(
