@@ -698,6 +698,28 @@ def test_an_account_that_said_nothing_is_wrong_and_one_that_left_is_not(
     assert rows[HUB]["wrong"] == []
 
 
+def test_a_sweep_whose_list_broke_off_is_wrong_and_hides_no_account(operated: Operated) -> None:
+    world = operated.world
+    sweep = operated.swept(ended_at=ago(world, hours=8))
+    operated.saw(sweep, world.other_member, ok=False, why="no role")
+    operated.canaries()
+    operated.swept(accounts=[HUB], complete=False, listed_at=None)
+    texts = wrong(world)
+    assert [it for it in texts if "was not complete" in it]
+    assert [it for it in texts if world.other_member in it]
+    accounts = ask(world, "status")["accounts"]
+    assert (accounts["known"], accounts["unread"]) == (3, 1)
+
+
+def test_an_older_sweep_that_looked_later_is_no_silence(operated: Operated) -> None:
+    world = operated.world
+    older = operated.swept(ended_at=ago(world, hours=8))
+    operated.swept(ended_at=ago(world, hours=1))
+    operated.canaries()
+    operated.saw(older, IDENTITY_CENTER, at=world.now)  # its dead letter was moved back
+    assert wrong(world) == []
+
+
 def test_status_shows_what_it_can_where_queues_can_not_be_read(operated: Operated) -> None:
     world = operated.world
     operated.swept()

@@ -188,8 +188,11 @@ def known(ledger: Ledger, sweeps: list[Sweep]) -> list[Account]:
 
 
 def _asked(ledger: Ledger, sweeps: list[Sweep]) -> tuple[Sweep, frozenset[str]] | None:
-    """The last sweep that ended, and what it asked to be looked at; None where none did."""
-    ended = [it for it in sweeps if it.state is SweepState.DONE]
+    """The last sweep that ended, and what it asked to be looked at; None where none did.
+
+    One that didn't list all accounts says nothing of which there are.
+    """
+    ended = [it for it in sweeps if it.state is SweepState.DONE and it.listed_at is not None]
     if not ended:
         return None
     asked = ledger.asked(ended[-1].id)
@@ -198,7 +201,7 @@ def _asked(ledger: Ledger, sweeps: list[Sweep]) -> tuple[Sweep, frozenset[str]] 
 
 def _is_silent(swept: Swept | None, sweep: Sweep) -> bool:
     """Whether nobody looked there in that sweep, nor since."""
-    return swept is None or swept.sweep < sweep.id
+    return swept is None or (swept.sweep < sweep.id and swept.at < sweep.started_at)
 
 
 def _judge_sweeps(report: _Report, sweeps: list[Sweep], now: datetime) -> None:
@@ -211,6 +214,10 @@ def _judge_sweeps(report: _Report, sweeps: list[Sweep], now: datetime) -> None:
         since = f"{complete.ended_at:%Y-%m-%d %H:%M} UTC"
         do = "keyward sweep --wait; is schedule keyward-sweep on, and keyward-sweep without errors?"
         report.add(f"the last complete sweep ended at {since}", wait if under_way else do)
+    ended = [it for it in sweeps if it.state is SweepState.DONE]
+    if complete is not None and ended[-1] is not complete:
+        do = "its alert says what is missing; mend that, then keyward sweep --wait"
+        report.add(f"sweep {ended[-1].id} was not complete", wait if under_way else do)
 
 
 def _way(way: str, canaries: list[CanaryMark], report: _Report, now: datetime) -> dict[str, object]:
