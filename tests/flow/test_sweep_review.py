@@ -6,7 +6,9 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from keyward.centersweep import Holder, SeenSet, Way
 from keyward.findings import State
+from keyward.model import PrincipalKind
 from keyward.sweep import ScimToken
 from tests.faults.holdings import ADMIN, Guard, a_guard
 from tests.flow.test_centersweeps import (
@@ -88,3 +90,29 @@ def test_what_settings_allowed_for_a_while_was_there_all_the_same() -> None:
     guard.sweep("fourth")
     assert what(guard)
     assert [it.get("since") for it in what(guard)] == [None] * len(what(guard))
+
+
+def test_what_only_the_other_way_shows_is_not_new() -> None:
+    """Who was deleted is in no list of principals; what was assigned to him may stay."""
+    guard = small()
+    estate = guard.holdings
+    account = next(iter(estate.accounts))
+    estate.assign(account, estate.sets["Set0"], "44444444-0000-4000-8000-000000000000")
+    guard.forced = Way.BY_PRINCIPAL
+    guard.sweep("first")
+    assert guard.findings() == []
+    guard.forced = Way.BY_ACCOUNT
+    guard.sweep("second")
+    assert [it.get("since") for it in what(guard)] == [None]
+
+
+def test_a_set_that_came_while_it_was_read_is_new_to_the_next_sweep() -> None:
+    guard = small()
+    guard.sweep("first")
+    state = guard.state("first")
+    before = state.keys()
+    arn = state.sets[0].arn[:-4] + "Late"
+    state.sets.append(SeenSet(arn=arn))
+    late = (len(state.sets) - 1,)
+    state.hold(Holder(kind=PrincipalKind.GROUP, id="g-1"), late)
+    assert state.keys() == before

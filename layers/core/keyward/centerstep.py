@@ -15,7 +15,7 @@ from keyward.baselines import (
     unknown_units,
     wanted,
 )
-from keyward.centersweep import CenterSweep, Holder, Phase, SeenSet
+from keyward.centersweep import CenterSweep, Holder, Phase, SeenSet, Way
 from keyward.errors import GatewayError, NotFoundError
 from keyward.events import KEYWARD, check_message
 from keyward.findings import Finding, FindingRecord, State
@@ -230,7 +230,11 @@ class Step:
 
     @functools.cached_property
     def before(self) -> tuple[frozenset[tuple[AccountId, str]] | None, datetime | None]:
-        """What the last sweep saw, if it saw all, and when it began."""
+        """What the last sweep saw, if it saw all, and when it began.
+
+        Who isn't in the identity store any more is in no list of principals: what reading by
+        account shows of him is not new because reading by principal didn't.
+        """
         last = self.ledger.last_seen_in(IDENTITY_CENTER)
         if last is None or not last.ok or last.sweep == self.state.id:
             return None, None
@@ -238,7 +242,10 @@ class Step:
         if kept is None:
             return None, None
         state = CenterSweep.unpacked(kept[1], version=kept[0])
-        return (state.keys(), state.started_at) if state.phase is Phase.DONE else (None, None)
+        shows_more = self.state.way is Way.BY_ACCOUNT and state.way is Way.BY_PRINCIPAL
+        if shows_more or state.phase is not Phase.DONE:
+            return None, None
+        return state.keys(), state.started_at
 
     @functools.cached_property
     def names(self) -> Names | None:

@@ -247,10 +247,14 @@ class CenterSweep(BaseModel):
                 yield self.holders[place], self.accounts[account], self.sets[of_set]
 
     def keys(self) -> frozenset[tuple[AccountId, str]]:
-        """Account and unique id of every assignment."""
+        """Account and unique id of every assignment.
+
+        But for those of a permission set that came meanwhile: what it grants was not judged.
+        """
         return frozenset(
             (account, unique_id(seen.arn, holder.kind, holder.id))
             for holder, account, seen in self.assignments()
+            if seen.name is not None
         )
 
     def hold(self, holder: Holder, numbers: Iterable[int]) -> None:
