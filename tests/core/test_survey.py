@@ -888,6 +888,13 @@ def test_what_was_recorded_by_name_alone_gives_way_to_what_is_known_by_id() -> N
 # ---------------------------------------------------------------- the inventory
 
 
+def test_a_name_that_the_caller_spelt_in_another_way_is_the_same() -> None:
+    bob = a_holder()
+    known = a_record(user_id=None, user_name="BOB")
+    snapshot = a_snapshot(bob, lines=[a_line(bob, an_active_key())])
+    assert not looked_at(snapshot, records=[known]).over
+
+
 def test_the_inventory_has_a_line_for_each_thing_that_a_user_holds() -> None:
     bob = a_holder(attached=(READ_ONLY_ARN,), groups=("team",))
     line = a_line(bob, an_active_key(), password=True, mfa=True, certificates=(True, False))

@@ -222,6 +222,8 @@ def survey(  # noqa: PLR0913 - all of it by name
         due = [it for it in mine if _is_due(it, settings=settings, at=snapshot.at)]
         if facts and not known.facts <= facts:
             due += [it for it in mine if _is_one_of_several(it, suspect)]
+        if full:
+            due += [it for it in mine if _kind_of(it) is CredentialKind.SSH_PUBLIC_KEY]
         asks += _asks(suspect, id_, new=new, known=known, records=mine, due=due)
     asked = {ask.id for ask in asks}
     over = [
@@ -247,13 +249,15 @@ def _by_user(
 ) -> dict[str, list[FindingRecord]]:
     """The findings about IAM, by the unique id of their user as far as anybody knows it, or root.
 
-    What was recorded where IAM could not be read has a name alone.
+    What was recorded where IAM could not be read has a name alone, as the caller spelt it: IAM
+    tells names apart without regard to case.
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    by_name = {it.name: it.unique_id for it in snapshot.authorizations.users}
+    by_name = {it.name.casefold(): it.unique_id for it in snapshot.authorizations.users}
     found: dict[str, list[FindingRecord]] = {}
     for record in records:
         if record.subject_kind in _KINDS:
-            id_ = record.user_id or by_name.get(record.user_name or "", "")
+            id_ = record.user_id or by_name.get((record.user_name or "").casefold(), "")
             is_root = record.subject_kind == "RootAccessKey"
             found.setdefault(ROOT if is_root else id_, []).append(record)
     return found
