@@ -21,6 +21,7 @@ from keyward.observability import count, logger
 from keyward.principals import MEMBER_ROLE
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import IAM_REGION, Services, Visit
+from keyward.settings import Mode
 from keyward.survey import Ask, Snapshot
 from keyward.sweep import Swept
 
@@ -253,6 +254,8 @@ def _tell_of_own(  # noqa: PLR0913 - all of it by name
     hub = services.environment.hub_account
     for planned in planner.plan(findings, settings=settings, hub_account=hub, now=now):
         services.ledger.begin(planned, before=None, now=now)
+    if settings.mode(TAMPERED, now) is Mode.OFF:
+        return
     still = {finding.key for finding in findings}
     for record in open_findings:
         if record.key not in still and _is_ours(record):
