@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
 from keyward.findings import State
 from keyward.sweep import Looked
+from tests.builders import an_exemption
 from tests.flow.sweeping import Sweeping, the_sweeping
 from tests.flow.test_surveying import (
     ADMIN,
+    SSH_KEY,
     a_user,
     asked,
     denying,
@@ -104,6 +107,51 @@ def test_what_was_recorded_by_name_alone_is_over_once_somebody_could_look(
     assert not unsure
     look(sweeping)
     assert not asked(sweeping)
+
+
+def test_an_exempt_user_whom_nobody_could_look_at_is_exempt_all_the_same(
+    sweeping: Sweeping,
+) -> None:
+    world = sweeping.world
+    exemption = an_exemption(
+        "iam-user-created",
+        "iam-access-key-created",
+        account=world.member,
+        user_id=None,
+        user_pattern="ci*",
+        signed_by="ana",
+        until=(world.now + timedelta(days=30)).isoformat(),
+    )
+    world.settings(exemptions={"ours": exemption})
+    a_user(world)
+    world.iam().create_access_key(UserName="ci")
+    survey(sweeping)
+    assert {it.state for it in world.findings()} == {State.EXEMPT}
+    world.fault = denying("ListAccessKeys")
+    survey(sweeping, full=True)
+    assert {it.state for it in world.findings()} == {State.EXEMPT}
+
+
+def test_an_ssh_key_that_is_gone_is_resolved_by_the_next_full_sweep(sweeping: Sweeping) -> None:
+    world = sweeping.world
+    world.settings(settings={"ceiling": "report"}, rules={"iam-user-created": {"mode": "off"}})
+    a_user(world)
+    key = world.iam().upload_ssh_public_key(UserName="ci", SSHPublicKeyBody=SSH_KEY)
+    survey(sweeping, full=True)
+    assert world.finding("iam-static-credential-created").state is State.OPEN
+    id_ = key["SSHPublicKey"]["SSHPublicKeyId"]
+    world.iam().delete_ssh_public_key(UserName="ci", SSHPublicKeyId=id_)
+    survey(sweeping, full=True)
+    assert world.finding("iam-static-credential-created").state is State.RESOLVED
+
+
+def test_what_nobody_judges_any_more_is_not_said_to_be_right_again(sweeping: Sweeping) -> None:
+    world = sweeping.world
+    world.fault = denying("DescribeRule")
+    survey(sweeping)
+    world.settings(rules={"keyward-tampered": {"mode": "off"}})
+    survey(sweeping)
+    assert {it.state for it in of_rule(world, "keyward-tampered")} == {State.OPEN}
 
 
 def test_an_inventory_that_cannot_be_written_is_no_account_out_of_reach(

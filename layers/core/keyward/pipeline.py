@@ -348,7 +348,9 @@ class _Case:
         # A permission set is found there later on, whoever administers it from where.
         hub = self.services.environment.hub_account
         known = [replace(it, account=hub) if isinstance(it, PermissionSet) else it for it in known]
-        for planned in self.plan(map(_unseen, self._judge(known))):
+        exempt, judged = self._without_exempt(self._judge(known))
+        self.each((self.note, planned) for planned in exempt)
+        for planned in self.plan(map(_unseen, judged)):
             self.services.ledger.begin(_held(planned, error), before=None, now=self.now)
         logger.error(
             "cannot enforce in account",
