@@ -6,7 +6,10 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from keyward.centersweep import Holder, SeenSet, Way
+from keyward.errors import GatewayError
 from keyward.findings import State
 from keyward.model import PrincipalKind
 from keyward.sweep import ScimToken
@@ -116,3 +119,27 @@ def test_a_set_that_came_while_it_was_read_is_new_to_the_next_sweep() -> None:
     late = (len(state.sets) - 1,)
     state.hold(Holder(kind=PrincipalKind.GROUP, id="g-1"), late)
     assert state.keys() == before
+
+
+def test_a_sweep_goes_on_where_its_next_message_was_not_sent_and_checks_take_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guard = small()
+    estate = guard.holdings
+    account = next(iter(estate.accounts))
+    for number in range(60):
+        estate.user(f"user{number}", *estate.groups.values())
+        estate.assign(account, estate.sets["Set0"], estate.users[f"user{number}"])
+    guard.settings(settings={"ceiling": "report", "identity_center": {"calls_per_second": 1}})
+    queue = guard.services.center_queue
+    send, failed = queue.send, list[int]()
+
+    def fails_once(body: str, *, delay_seconds: int = 0) -> None:
+        if delay_seconds > 300 and not failed:
+            failed.append(delay_seconds)
+            raise GatewayError("SendMessage", code="InternalError", retryable=True)
+        send(body, delay_seconds=delay_seconds)
+
+    monkeypatch.setattr(queue, "send", fails_once)
+    assert guard.sweep().ok
+    assert failed

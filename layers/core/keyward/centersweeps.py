@@ -85,7 +85,9 @@ def _save(work: Step, wait: int) -> None:
     is_done = state.phase is Phase.DONE
     state.ticket += 1
     state.version += 1
-    claim = timedelta(seconds=wait + work.services.environment.claim_seconds)
+    # Where the message can't be sent, this one comes again: by then nothing holds it up.
+    held = min(wait, centersweep.PAUSES_SECONDS[-1])
+    claim = timedelta(seconds=held + work.services.environment.claim_seconds)
     state.claim_until = None if is_done else work.at + claim
     work.ledger.save_center_sweep(state.id, state.packed(), version=state.version, now=work.at)
     if not is_done:
