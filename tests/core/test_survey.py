@@ -490,7 +490,7 @@ def test_what_was_recorded_as_new_stays_so_until_it_is_done() -> None:
         ({"attached": (f"arn:aws:iam::{MEMBER}:policy/admin",)}, True),
         ({"groups": ("admins",)}, True),
         ({"groups": ("readers",)}, False),
-        ({"groups": ("gone",)}, False),
+        ({"groups": ("unlisted",)}, True),
         ({"attached": (ADMINISTRATOR_ARN, DENY_ALL_ARN)}, False),
         ({"attached": (ADMINISTRATOR_ARN,), "groups": (QUARANTINE_GROUP,)}, False),
         ({"attached": (ADMINISTRATOR_ARN,), "boundary_arn": DENY_ALL_ARN}, False),

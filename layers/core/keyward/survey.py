@@ -495,10 +495,13 @@ class _Policies:
         return [holder, *(it for it in groups if it is not None)]
 
     def _held(self, holder: Holder) -> tuple[tuple[PolicyDocument, ...], tuple[str, ...]]:
-        """Its policies and its groups' by text, and AWS's own that may lead to more, by ARN."""
+        """Its policies and its groups' by text; and what may lead to more, and must be read.
+
+        That is AWS's own by ARN, and a group that the lists of just now don't have.
+        """
         holders = self._holders(holder)
         documents = [document for it in holders for document in it.inline]
-        unread = []
+        unread = [f"group {it}" for it in holder.groups if it not in self._known.groups]
         for arn in dict.fromkeys(arn for it in holders for arn in it.attached):
             if arn in self._known.policies:
                 documents.append(self._known.policies[arn])
