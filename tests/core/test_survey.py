@@ -771,6 +771,15 @@ def test_a_finding_of_a_rule_that_is_off_stays() -> None:
     assert why_over(a_snapshot(a_holder()), a_record(), settings=settings) is None
 
 
+def test_under_a_ceiling_of_off_every_finding_stays() -> None:
+    bob = a_holder()
+    accepted = {"version": 1, "settings": {"ceiling": "off"}, "rules": {}, "exemptions": {}}
+    off = in_force(Accepted.model_validate_json(json.dumps(accepted)), RULES)
+    snapshot = a_snapshot(bob, lines=[a_line(bob, an_active_key())])
+    user = a_record("iam-user-created", code="exists", kind="IamUser", unique_id=USER_ID)
+    assert not looked_at(snapshot, settings=off, records=[a_record(), user]).over
+
+
 def test_a_key_of_root_that_is_gone_is_over() -> None:
     record = a_record(
         "iam-root-access-key-created",

@@ -237,7 +237,7 @@ def survey(  # noqa: PLR0913 - all of it by name
                 suspects.get(id_),
                 snapshot=snapshot,
                 is_asked=id_ in asked,
-                is_judged=_is_judged(record, settings),
+                is_judged=_is_judged(record, settings, snapshot.at),
             )
         )
     ]
@@ -737,9 +737,8 @@ def _is_due(record: FindingRecord, *, settings: InForce, at: datetime) -> bool:
     return is_graced or is_held or record.state is State.FAILED
 
 
-def _is_judged(record: FindingRecord, settings: InForce) -> bool:
-    rule = settings.rules.get(record.rule)
-    return rule is not None and rule.mode is not Mode.OFF
+def _is_judged(record: FindingRecord, settings: InForce, at: datetime) -> bool:
+    return record.rule in settings.rules and settings.mode(record.rule, at) is not Mode.OFF
 
 
 def _over(  # noqa: C901, PLR0911 - a case each
