@@ -19,6 +19,7 @@ from keyward.planner import Busy, Plan
 from keyward.rule import InForce, in_force, judge
 from keyward.settings import Accepted, Mode
 from tests.builders import (
+    DEVELOPER,
     HUB,
     MEMBER,
     NOW,
@@ -28,15 +29,18 @@ from tests.builders import (
     a_hint,
     a_key,
     a_password,
+    a_permission_set,
     a_policy,
     a_role_session,
     a_root_key,
+    an_assignment,
     an_exemption,
     an_iam_user,
 )
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 CLAIM = 90.0
+TOOL = "arn:aws:iam::123456789012:role/elevator"
 
 
 def in_mode(
@@ -933,3 +937,25 @@ def test_who_made_it_is_known_to_a_sweep_too_where_the_rule_only_reported_then()
         assert seen.would is not None
         assert (seen.would.action, seen.would.held) == (None, "made by Identity Center")
         old = seen
+
+
+@pytest.mark.parametrize(
+    ("late", "tools", "acts"),
+    [
+        (timedelta(minutes=59), [TOOL], True),
+        (timedelta(hours=2), [], True),
+        (timedelta(hours=2), [TOOL], False),
+    ],
+)
+def test_a_late_event_takes_nothing_away_that_a_tool_may_have_given_since(
+    late: timedelta, tools: list[str], *, acts: bool
+) -> None:
+    rule = "idc-assignment-to-user"
+    every = in_mode().accepted
+    values = {**every.rules, rule: {"mode": "enforce", "just_in_time": tools}}
+    settings = in_force(every.model_copy(update={"rules": values}), rules.every())
+    assignment = an_assignment(permission_set=a_permission_set(attributes=DEVELOPER))
+    hint = a_hint("CreateAccountAssignment", source="sso.amazonaws.com")
+    plan = planned(assignment, rule, hint=hint, settings=settings, now=NOW + late)
+    assert (plan.action is not None) is acts
+    assert ("late" in (plan.held or "")) is not acts

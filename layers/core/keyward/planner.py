@@ -94,6 +94,11 @@ FORGOTTEN = timedelta(days=30)
 OUT_OF_REACH = "cannot enforce here"
 """How what held Keyward back begins where AWS didn't let it look, or act."""
 
+LATE = timedelta(hours=1)
+"""An event that is older was replayed, or waited: what there is may have come about since."""
+
+MAY_BE_A_TOOLS = "its event is late: a tool may have assigned it for a time since"
+
 HISTORY_LENGTH = 30
 """So many last moments of a finding are kept."""
 
@@ -264,7 +269,7 @@ def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetim
     if finding.enforcement is Enforcement.REPORT or finding.reason.report_only:
         return replace(planned, would=Would(held="it is only ever reported"))
     existed = _existed(finding, settings)
-    held = _held(finding, settings=settings, hub_account=hub_account)
+    held = _held(finding, settings=settings, hub_account=hub_account, now=now)
     action = None if held else _action(finding, settings, hub_account)
     if action is None:
         held = held or "what to act on could not be identified"
@@ -283,7 +288,7 @@ def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetim
     return replace(planned, action=action, spend=_spend(finding, settings=settings, now=now))
 
 
-def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | None:
+def _held(finding: Finding, *, settings: InForce, hub_account: str, now: datetime) -> str | None:
     """Why a rule in mode enforce must not act on this finding; None where it may.
 
     What existed before is another matter: see `_existed`.
@@ -293,7 +298,21 @@ def _held(finding: Finding, *, settings: InForce, hub_account: str) -> str | Non
     for name, account in settings.unreadable.items():
         if account in {finding.account, None}:
             return f"exemption {name} cannot be read, and may cover it"
+    if _may_be_a_tools(finding, settings, now):
+        return MAY_BE_A_TOOLS
     return _out_of_bounds(finding.subject, settings, hub_account)
+
+
+def _may_be_a_tools(finding: Finding, settings: InForce, now: datetime) -> bool:
+    """Whether an assignment may be another by now than the one that a late event tells of.
+
+    What there is says nothing of who made it. A tool that grants access for hours may have, after
+    what the event tells of was gone: its own event, which came in time, said so.
+    """
+    if not isinstance(finding.subject, AccountAssignment):
+        return False
+    tools = getattr(settings.rules[finding.rule], "just_in_time", ())
+    return bool(tools) and now - finding.evidence.event_time > LATE
 
 
 def _made_by(finding: Finding, hub_account: str) -> str | None:
