@@ -410,6 +410,15 @@ def test_what_is_judged_otherwise_by_now_is_as_old_as_it_was() -> None:
     assert [(ask[1], ask[2]) for ask in found.values()] == [((READ_ONLY_ARN,), bob.user.created_at)]
 
 
+def test_no_policy_is_taken_for_another() -> None:
+    """With six digits a dozen of so many would be, and anybody could write one that is."""
+    many = tuple(PolicyDocument(name=f"p{number}", text=HARMLESS) for number in range(20_000))
+    off = enforcing({rule.id: {"mode": "off"} for rule in RULES})
+    looked = looked_at(a_snapshot(a_holder(inline=many)), settings=off).looked
+    _, _, marks = looked.users[USER_ID].partition(":")
+    assert len(set(marks.split(","))) == len(many) + 1
+
+
 def test_what_is_on_record_is_not_new() -> None:
     bob = a_holder()
     held = replace(bob, attached=(READ_ONLY_ARN,))

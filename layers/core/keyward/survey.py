@@ -473,7 +473,7 @@ class _Policies:
         return replace(principal, policies=documents, boundary=boundary)
 
     def fact(self, holder: Holder, user: IamUser) -> str:
-        """Six hexadecimal digits for all that a user may do: others once that is changed."""
+        """Hexadecimal digits for all that a user may do: others once that is changed."""
         _, unread = self._held(holder)
         return self._digits(holder, user, unread)
 
@@ -811,7 +811,8 @@ def _group_is_gone(record: FindingRecord, snapshot: Snapshot) -> str | None:
     return "the IAM group is gone" if is_gone else None
 
 
-def _short(text: str, length: int = 6) -> str:
+def _short(text: str, length: int = 16) -> str:
+    """Digits, more than anybody can find another text for: policies are written by those judged."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
