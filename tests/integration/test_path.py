@@ -10,34 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from local.inbox import Inbox, wait_until
+from local.inbox import wait_until
+from tests.integration import in_force
 
 if TYPE_CHECKING:
     from local.caller import Caller
     from local.cloudtrail import Record
+    from local.inbox import Inbox
     from local.organization import Organization
 
 DENY_ALL = "arn:aws:iam::aws:policy/AWSDenyAll"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
-SETTINGS = {
-    "/keyward/settings": {
-        "ceiling": "enforce",
-        "budgets": {"organization": 500, "account": 500},
-        "alerts": {"single_per_window": 100},
-    },
-    "/keyward/rules/iam-access-key-created": {"mode": "enforce"},
-    "/keyward/rules/iam-quarantine-undone": {"mode": "enforce"},
-    "/keyward/rules/iam-user-created": {"mode": "enforce"},
-}
-EXEMPT = {
-    "owner": "platform@example.com",
-    "reason": "a build system that knows no roles yet",
-    "ticket": "OPS-1",
-    "until": "2099-01-01T00:00:00Z",
-    "user_pattern": "ci-*",
-    "signed_by": "security@example.com",
-    "rules": ["iam-user-created", "iam-access-key-created", "iam-access-key-for-other-user"],
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +59,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def enforcing(organization: Organization) -> Inbox:
-    hub = organization.hub
-    inbox = Inbox(organization)
-    exempt = {**EXEMPT, "account": organization.accounts["shop-staging"]}
-    for name, value in {**SETTINGS, "/keyward/exemptions/ci": exempt}.items():
-        hub.ssm.put_parameter(Name=name, Value=json.dumps(value), Type="String", Overwrite=True)
-    organization.driver.parameter_changed(hub, "/keyward/settings")
-    refused = inbox.read_when_quiet()
-    assert refused == []
-    return inbox
+    return in_force.enforcing(organization)
 
 
 @pytest.fixture
