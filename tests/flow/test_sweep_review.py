@@ -24,6 +24,8 @@ from tests.flow.test_centersweeps import (
     what,
 )
 
+ADMIN_SET = "idc-permission-set-admin-equivalent"
+
 
 def test_a_rule_about_tokens_that_is_off_closes_nothing() -> None:
     guard = a_guard()
@@ -143,3 +145,33 @@ def test_a_sweep_goes_on_where_its_next_message_was_not_sent_and_checks_take_lon
     monkeypatch.setattr(queue, "send", fails_once)
     assert guard.sweep().ok
     assert failed
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_administrator_set_that_is_none_any_more_is_resolved(*, gone: bool) -> None:
+    guard = small()
+    estate = guard.holdings
+    arn = estate.sets["Set0"]
+    estate.managed[arn] = [ADMIN]
+    guard.sweep("first")
+    assert found(guard, ADMIN_SET).state is State.OPEN
+    estate.managed[arn] = []
+    if gone:
+        del estate.sets["Set0"]
+    guard.sweep("second")
+    assert found(guard, ADMIN_SET).state is State.RESOLVED
+    guard.checks.clear()
+    guard.sweep("third")
+    assert what(guard) == []
+
+
+def test_an_administrator_set_that_could_not_be_read_stays_open() -> None:
+    guard = small()
+    estate = guard.holdings
+    arn = estate.sets["Set0"]
+    estate.managed[arn] = [ADMIN]
+    guard.sweep("first")
+    estate.managed[arn] = []
+    estate.refuses[arn] = "AccessDeniedException"
+    assert not guard.sweep("second").ok
+    assert found(guard, ADMIN_SET).state is State.OPEN

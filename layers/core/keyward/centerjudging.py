@@ -24,6 +24,7 @@ from keyward.model import (
     Expectation,
     IdentityCenterChange,
     Part,
+    PermissionSet,
     PrincipalKind,
 )
 from keyward.principals import CONTROL_TOWER_GROUPS, CONTROL_TOWER_SETS
@@ -46,6 +47,8 @@ FIRST_SETS = ("AWSAdministratorAccess",)
 """What it looks at where they don't."""
 
 GONE = "not there any more when a sweep read all assignments"
+IN_ORDER = "not so any more when a sweep read the permission set"
+ANALYZER = "says IAM Access Analyzer"
 ALLOWED = "there when a sweep read all assignments, and allowed by settings by now"
 WANTED = "in order when a sweep read all assignments: baselines want it by now, or look elsewhere"
 
@@ -289,9 +292,28 @@ def _settle_set(work: Step, record: FindingRecord) -> None:
         return
     if {IDENTITY_CENTER, record.unique_id}.intersection(work.state.unread):
         return
+    if _is_asked_of_nobody(work, record):
+        work.ledger.resolve(record, why=IN_ORDER, now=work.at)
+        return
     name = record.unique_id.removeprefix("permission-set/")
     parameter = "permissionSetArn" if name == record.unique_id else "permissionSetName"
     work.send(work.services.center_queue, [work.check(record.key, {parameter: name})])
+
+
+def _is_asked_of_nobody(work: Step, record: FindingRecord) -> bool:
+    """Whether this sweep read the set, or that it is gone, and a look would ask nothing about it.
+
+    A look asks whether a rule objects at all; which policy it is to, only an event or the set
+    tells. What IAM Access Analyzer says only events have it asked.
+    """
+    if not record.unique_id.startswith("arn:") or ANALYZER in record.reason:
+        return False
+    seen = next((it for it in work.state.sets if it.arn == record.unique_id), None)
+    unread = PermissionSet(
+        account=record.account, arn=record.unique_id, catalogue=work.settings.catalogue
+    )
+    is_asked = record.key in {it.key for it in work.judge([unread])}
+    return not is_asked and (seen is None or seen.name is not None)
 
 
 def _settle_token(work: Step, record: FindingRecord) -> None:
