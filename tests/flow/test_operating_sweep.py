@@ -102,6 +102,21 @@ def test_a_plan_comes_in_pages_to_the_last(
     assert (len(rows), len(set(rows)), len(digests), pages) == (5, 5, 1, 3)
 
 
+def test_a_page_of_a_plan_is_never_too_large_to_be_sent(
+    operated: Operated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = operated.world
+    only_report(world)
+    for number in range(3):
+        world.deliver(a_key(world, f"ci-{number}")[1])
+    for record in world.findings():
+        long = {"version": record.version + 1, "owner": "Ж" * 256}
+        world.ledger.finish(record.model_copy(update=long), replacing=record)
+    monkeypatch.setattr("keyward.confirming.CHARACTERS_A_PAGE", 2500)
+    page = ask(world, "sweep-plan", rule=RULE)
+    assert (len(page["rows"]), page["next"] is None) == (1, False)
+
+
 def settled(world: World, value: dict[str, Any]) -> list[str]:
     """Writes the rule's setting and has it compiled; why it was refused."""
     tree = {
@@ -404,6 +419,21 @@ def test_what_eventbridge_could_not_deliver_goes_where_it_was_bound_for_if_that_
     assert operated.length("keyward-rule" + DEAD) == (0 if goes_to else 1)
 
 
+@pytest.mark.parametrize(
+    "arn", ["nonsense", f"arn:aws:sns:{REGION}:{HUB}:keyward-iam-guard", f"a:b:{HUB}:keyward-sweep"]
+)
+def test_what_is_bound_for_no_queue_goes_to_none_and_hinders_nothing(
+    operated: Operated, arn: str
+) -> None:
+    _, event = a_key(operated.world)
+    operated.put("keyward-rule" + DEAD, json.dumps(event), TARGET_ARN=arn)
+    good = f"arn:aws:sqs:{REGION}:{HUB}:keyward-iam-guard"
+    operated.put("keyward-rule" + DEAD, json.dumps(event), TARGET_ARN=good)
+    found = ask(operated.world, "redrive", name="keyward-rule", run="r")
+    assert found["moved"] == {"keyward-iam-guard": 1}
+    assert len(found["kept"]) == 1
+
+
 def test_a_name_that_has_no_dead_letters_is_refused(operated: Operated) -> None:
     assert "keyward-iam-guard" in ask(operated.world, "redrive", name="iam")["error"]
 
@@ -600,6 +630,23 @@ def test_an_inventory_comes_in_pages_to_the_last(
         after = page["next"]
     assert after is None
     assert sorted(map(str, found)) == sorted(map(str, lines))
+
+
+def test_pages_are_measured_as_they_are_sent(
+    operated: Operated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = operated.world
+    monkeypatch.setattr("keyward.inventory.CHARACTERS_A_PAGE", 3000)
+    sweep = operated.swept()
+    bucket = world.services.inventory
+    assert bucket is not None
+    bucket.put_lines(
+        f"inventory/{sweep.id}/identity-center/1.jsonl",
+        ({"kind": "assignment", "principal": "Ж" * 200} for _ in range(20)),
+    )
+    page = ask(world, "inventory")
+    assert page["next"] is not None
+    assert len(json.dumps(page)) < 6000
 
 
 def test_a_page_ends_where_it_takes_too_long(operated: Operated) -> None:

@@ -1,6 +1,8 @@
 """Plans of what enforcing a rule would do, shown and confirmed: `existing: enforce` needs that."""
 
+import json
 from datetime import datetime
+from itertools import accumulate, takewhile
 
 from keyward import planning, rules
 from keyward.errors import RequestError
@@ -11,8 +13,8 @@ from keyward.services import Services
 from keyward.settings import Accepted, Mode
 from keyward.sweep import ConfirmedPlan
 
-ROWS_A_PAGE = 8000
-"""So many rows are in one answer: Lambda sends 6 MB at most.
+ROWS_A_PAGE, CHARACTERS_A_PAGE = 8000, 3_000_000
+"""So many rows, and so much, are in one answer: Lambda sends 6 MB at most, and names may be long.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
@@ -31,7 +33,7 @@ def shown(
     accepted = services.ledger.accepted() or Accepted()
     planned = _planned(rule, accepted, existing=existing, services=services)
     rows = [row for plan in planned for row in plan.rows if after is None or row.place > after]
-    page = rows[:ROWS_A_PAGE]
+    page = _page(rows)
     sweeps = services.ledger.sweeps()
     complete = planning.last_complete(sweeps)
     typed = in_force(accepted, rules.every())
@@ -53,6 +55,13 @@ def shown(
         "rows": [_as_json(row) for row in page],
         "next": page[-1].place if len(rows) > len(page) else None,
     }
+
+
+def _page(rows: list[Row]) -> list[Row]:
+    """As many of the first rows as fit into one answer; one at least."""
+    sizes = accumulate(len(json.dumps(_as_json(row))) for row in rows[:ROWS_A_PAGE])
+    fitting = sum(1 for _ in takewhile(lambda size: size <= CHARACTERS_A_PAGE, sizes))
+    return rows[: max(fitting, 1)]
 
 
 def confirm(

@@ -1,5 +1,6 @@
 """The newest inventory, page by page: who holds what, as a sweep left it in the bucket."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -47,7 +48,7 @@ def page(
             break
         if kind in {None, line.get("kind")} and account in {None, line.get("account")}:
             found.append(line)
-            size += len(str(line))
+            size += len(json.dumps(line))
     return {"sweep": of, "lines": found, "next": following}
 
 

@@ -120,8 +120,10 @@ def _target(name: str, letter: Letter, services: Services) -> str | None:
     """The queue that a dead letter belongs to; None where EventBridge meant something else."""
     if name != RULES:
         return name
-    *_, account, meant = letter.attributes.get("TARGET_ARN", "::").split(":")
-    return meant if meant in QUEUES and account == services.environment.hub_account else None
+    parts = letter.attributes.get("TARGET_ARN", "").split(":")
+    where, meant = parts[:-1], parts[-1]
+    is_ours = where[2:3] == ["sqs"] and where[4:] == [services.environment.hub_account]
+    return meant if is_ours and meant in QUEUES else None
 
 
 def _why_it_stays(name: str, target: str | None, letter: Letter, run: str) -> str | None:
