@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -177,3 +178,37 @@ def test_what_is_known_of_many_users_is_kept_whatever_an_item_holds(world: World
         assert known is not None
         assert len(known.users) == number
     assert world.ledger.looked(world.other_member) is None
+
+
+def test_a_look_that_comes_late_tells_what_is_so_by_then(sweeping: Sweeping) -> None:
+    world = sweeping.world
+    world.settings(
+        rules={
+            "iam-credential-unused": {"mode": "enforce"},
+            "iam-user-created": {"mode": "report"},
+            "iam-access-key-created": {"mode": "report"},
+        }
+    )
+    a_user(world)
+    world.iam().create_access_key(UserName="ci")
+    used_at = world.now + timedelta(days=20)
+
+    def used(operation: str, _params: object, call: Any) -> Any:
+        if operation == "GetAccessKeyLastUsed":
+            return {"UserName": "ci", "AccessKeyLastUsed": {"LastUsedDate": used_at}}
+        return call()
+
+    world.fault = used
+    world.later(days=60)
+    look(sweeping)
+    late = [body for _, _, _, body, _ in sweeping.line.waiting]
+    sweeping.line.waiting.clear()
+    world.later(days=10)
+    survey(sweeping, full=True)
+    (warned,) = of_rule(world, "iam-credential-unused")
+    assert warned.grace_until is not None
+    with world.recorded():
+        for body in late:
+            sweeping.deliver("iam", body)
+    (still,) = of_rule(world, "iam-credential-unused")
+    assert (still.state, still.grace_until) == (State.OPEN, warned.grace_until)

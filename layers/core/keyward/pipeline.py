@@ -108,6 +108,9 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
             alive.arrived(canary, services=services, now=now)
         case Hint() as hint:
             alive.hear(hint, services)
+            if _is_look_at_user(hint):
+                # It tells what is so by now: a late one must not take back what was found since.
+                hint = replace(hint, time=max(hint.time, now))
             _enforce(hint, body, rules=rules, services=services, now=now)
 
 
@@ -403,7 +406,7 @@ class _Case:
     @property
     def _looks_at_user(self) -> bool:
         """Whether a sweep has an IAM user looked at: nobody did anything."""
-        return self.hint.event_source == events.KEYWARD and self.hint.event_name == USER_CHECK
+        return _is_look_at_user(self.hint)
 
     def _is_told(self, finding: Finding) -> bool:
         """Whether an event led to a finding of another rule, which names all of this one's.
@@ -454,6 +457,10 @@ class _Case:
             )
         )
         count("BudgetSpent")
+
+
+def _is_look_at_user(hint: Hint) -> bool:
+    return hint.event_source == events.KEYWARD and hint.event_name == USER_CHECK
 
 
 def _finish(
