@@ -175,3 +175,20 @@ def test_an_administrator_set_that_could_not_be_read_stays_open() -> None:
     estate.refuses[arn] = "AccessDeniedException"
     assert not guard.sweep("second").ok
     assert found(guard, ADMIN_SET).state is State.OPEN
+
+
+@pytest.mark.parametrize("operation", ["ListUsers", "ListGroups"])
+@pytest.mark.parametrize("way", Way)
+def test_an_identity_store_that_is_not_found_is_not_taken_for_an_empty_one(
+    way: Way, operation: str
+) -> None:
+    guard = small()
+    guard.forced = way
+    estate = guard.holdings
+    account = next(iter(estate.accounts))
+    estate.assign(account, estate.sets["Set0"], estate.users["jane"])
+    estate.refuses[operation] = "ResourceNotFoundException"
+    assert not guard.sweep("first").ok
+    estate.refuses.clear()
+    guard.sweep("second")
+    assert [it.get("since") for it in what(guard)] == [None]

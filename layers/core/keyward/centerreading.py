@@ -102,6 +102,7 @@ def count_principals(work: Step) -> None:
     page = work.tried(
         "identity store",
         lambda: work.center.some_principals(state.kinds[0], after=state.page),
+        may_be_gone=False,
     )
     found, state.page = page or ((), None)
     if state.kinds[0] is PrincipalKind.GROUP:
@@ -156,7 +157,9 @@ def _read_principal(work: Step) -> bool:
             return True
         kind = state.kinds[0]
         page = work.tried(
-            "identity store", lambda: work.center.some_principals(kind, after=state.page)
+            "identity store",
+            lambda: work.center.some_principals(kind, after=state.page),
+            may_be_gone=False,
         )
         found, state.page = page or ((), None)
         state.queue = [Holder(kind=kind, id=id_, name=name or None) for id_, name in found]

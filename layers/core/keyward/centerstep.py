@@ -82,16 +82,18 @@ class Step:
         self.state.phase, self.state.position = phase, 0
         self.state.page = self.state.after = None
 
-    def tried[T](self, what: str, call: Callable[[], T]) -> T | None:
+    def tried[T](self, what: str, call: Callable[[], T], *, may_be_gone: bool = True) -> T | None:
         """What the call gives; None where it is gone, or can't be read, which is noted.
 
+        What can't be gone (`may_be_gone`) and isn't found could not be read either.
         Raises GatewayError(retryable), but for what AWS has refused for PATIENCE.
         """
         found = None
         try:
             found = call()
-        except NotFoundError:
-            pass
+        except NotFoundError as error:
+            if not may_be_gone:
+                self.note(what, str(error))
         except GatewayError as error:
             since = self.state.waits_since or self.at
             is_hopeless = error.code != "RateLimited" and self.at - since > centersweep.PATIENCE
