@@ -212,3 +212,16 @@ def test_a_look_that_comes_late_tells_what_is_so_by_then(sweeping: Sweeping) -> 
             sweeping.deliver("iam", body)
     (still,) = of_rule(world, "iam-credential-unused")
     assert (still.state, still.grace_until) == (State.OPEN, warned.grace_until)
+
+
+def test_ssh_keys_that_cannot_be_read_are_told_once(sweeping: Sweeping) -> None:
+    world = sweeping.world
+    a_user(world)
+    world.fault = denying("ListSSHPublicKeys")
+    for full in (True, False, True):
+        survey(sweeping, full=full)
+    (found,) = of_rule(world, "keyward-tampered")
+    assert (found.state, found.episode) == (State.OPEN, 1)
+    world.fault = None
+    survey(sweeping, full=True)
+    assert world.finding("keyward-tampered").state is State.RESOLVED

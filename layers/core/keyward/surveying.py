@@ -37,6 +37,9 @@ SETTLED = timedelta(hours=2)
 NAMES_TOGETHER = 50
 """So many users' SSH keys are read for one message: a call each."""
 
+OF_SSH_KEYS = " (SSH keys)"
+"""How the role is called where only these can't be read, which only full sweeps try."""
+
 TAMPERED = "keyward-tampered"
 """The rule that judges what Keyward is made of."""
 
@@ -224,6 +227,7 @@ def _cannot_look(  # noqa: PLR0913 - all of it by name
             why = f"joined lately, and not ready: {why}"
             services.ledger.saw(Swept(sweep=of.id, account=account, at=now, ok=False, why=why))
             return
+    role += OF_SSH_KEYS if of.part is SweepPart.SSH_KEYS else ""
     _tell_of_own(
         [own.out_of_reach(account, role, why)],
         (),
@@ -258,7 +262,8 @@ def _tell_of_own(  # noqa: PLR0913 - all of it by name
         return
     still = {finding.key for finding in findings}
     for record in open_findings:
-        if record.key not in still and _is_ours(record):
+        is_of_ssh = record.unique_id.endswith(OF_SSH_KEYS)
+        if record.key not in still and not is_of_ssh and _is_ours(record):
             services.ledger.resolve(record, why="a sweep found it right again", now=now)
 
 
@@ -286,6 +291,13 @@ def _ssh_keys(of: SweepStep, account: str, *, services: Services, now: datetime)
             id_ = f"ssh-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
             checks.append(user_check(Ask(id=id_, user=user, looks=("credentials",)), hint))
     services.iam_sweep_queue.send_all(checks)
+    if of.ticket == 0:
+        is_hub = account == services.environment.hub_account
+        role = services.environment.function if is_hub else MEMBER_ROLE
+        out_of_reach = own.out_of_reach(account, f"{role}{OF_SSH_KEYS}", "")
+        for record in services.ledger.open_in(account, of=out_of_reach.unique_id):
+            if _is_ours(record):
+                services.ledger.resolve(record, why="a sweep found it right again", now=now)
 
 
 def user_check(ask: Ask, hint: Hint) -> str:
