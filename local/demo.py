@@ -22,13 +22,12 @@ from local import demo_accounts as accounts
 from local import demo_identity_center as identity_center
 from local import demo_sweep as sweep
 from local.center import ADMINISTRATOR
-from local.inbox import ACCOUNT_BASELINE, IDENTITY_CENTER_GUARD
+from local.inbox import ACCOUNT_BASELINE, IDENTITY_CENTER_GUARD, dead_letters
 from local.organization import running_organization
 from local.story import SETTINGS_SECONDS, Story, answer, key_statuses, show, verb, wait_for_settings
 
 if TYPE_CHECKING:
     from local.caller import Caller
-    from local.organization import Organization
 
 ENFORCED = (
     *("iam-access-key-created", "iam-admin-granted", "iam-user-created", "iam-quarantine-undone"),
@@ -292,19 +291,6 @@ def ledger(story: Story) -> None:
     story.expect("findings failed", 0, states.get("failed", 0))
     story.expect("alerts that no step waited for", [], [it.subject for it in story.inbox.read()])
     story.expect("dead letters", 0, dead_letters(story.organization))
-
-
-def dead_letters(organization: Organization) -> int:
-    """Return how many messages lie in all dead-letter queues together."""
-    sqs = organization.hub.sqs
-    total = 0
-    for queue in sqs.list_queues(QueueNamePrefix="keyward-")["QueueUrls"]:
-        if queue.endswith("dead-letters"):
-            found = sqs.get_queue_attributes(
-                QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"]
-            )
-            total += int(found["Attributes"]["ApproximateNumberOfMessages"])
-    return total
 
 
 STEPS = (

@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.center import ADMINISTRATOR
@@ -21,6 +19,7 @@ from local.inbox import (
     IAM_GUARD,
     IAM_SWEEP,
     IDENTITY_CENTER_GUARD,
+    dead_letters,
     wait_until,
 )
 from local.organization import give_back, take_away
@@ -120,8 +119,8 @@ def alive(story: Story) -> None:
         story.organization.driver.fire(story.organization.hub, f"keyward/keyward-canary-{way}")
 
     def came() -> set[str]:
-        status = json.loads(story.keyward("status", "--json", silent=True))
-        return {it["way"] for it in status["sources"] if not it["late"]}
+        reply = story.asked("status")
+        return {it["way"] for it in reply["sources"] if not it["late"]}
 
     wait_until(lambda: came() == set(WAYS), "every canary has come")
     story.expect("canaries that came", set(WAYS), came())
@@ -130,26 +129,22 @@ def alive(story: Story) -> None:
 def planned(story: Story) -> None:
     """What existed before is acted on only once somebody has confirmed a plan of it."""
     setting = {"mode": "enforce", "existing": "enforce"}
-    story.expect("without a plan", ["setting-refused"], push(story, KEYS, setting))
+    story.expect("without a plan", ["setting-refused"], written(story, KEYS, setting))
     shown = story.keyward("sweep", "--plan", "--rule", KEYS, "--existing")
     printed(story, shown)
     listed = {user for user in EXISTING if f" {user}" in shown}
     story.expect("whose keys are in the plan", set(EXISTING), listed)
     (word,) = set(re.findall(rf"{KEYS}:[0-9a-f]+", shown))
     story.keyward("sweep", "--confirm", word, "--yes")
-    story.expect("and now", ["plan-confirmed"], push(story, KEYS, setting))
+    story.expect("and now", ["plan-confirmed"], written(story, KEYS, setting))
     story.settings_read = time.monotonic()
 
 
-def push(story: Story, rule: str, setting: dict[str, str]) -> list[str]:
-    """Put a rule's setting in force, and return the kinds of what was told."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "rules", f"{rule}.json")
-        path.parent.mkdir()
-        path.write_text(json.dumps(setting))
-        story.keyward("settings", "push", folder, "--yes", silent=True)
-    name = f"/keyward/rules/{rule}"
-    story.organization.driver.parameter_changed(story.organization.hub, name)
+def written(story: Story, rule: str, setting: dict[str, str]) -> list[str]:
+    """Write a rule's setting, and return the kinds of what was told of it."""
+    hub, name = story.organization.hub, f"/keyward/rules/{rule}"
+    hub.ssm.put_parameter(Name=name, Value=json.dumps(setting), Type="String", Overwrite=True)
+    story.organization.driver.parameter_changed(hub, name)
     return [alert.attributes["kind"] for alert in story.told()]
 
 
@@ -218,13 +213,13 @@ def redriven(story: Story) -> None:
         story.call(account, "CreateAccessKey", UserName=LATE)
         for _ in range(TRIES + 1):
             try_in_vain(story)
-    story.expect("dead letters", 1, dead_letters(story))
+    story.expect("dead letters", 1, dead_letters(story.organization))
     story.expect("the key, in IAM", ["Active"], key_statuses(account, LATE))
     printed(story, story.keyward("redrive"))
     told = story.told()
     story.expect("what the alert says", ["Contained"], [verb(alert) for alert in told])
     story.expect("the key, in IAM, now", ["Inactive"], key_statuses(account, LATE))
-    story.expect("dead letters, now", 0, dead_letters(story))
+    story.expect("dead letters, now", 0, dead_letters(story.organization))
 
 
 @contextlib.contextmanager
@@ -246,12 +241,6 @@ def try_in_vain(story: Story) -> None:
     sqs = story.organization.hub.sqs
     url = sqs.get_queue_url(QueueName=IAM_GUARD)["QueueUrl"]
     sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
-
-
-def dead_letters(story: Story) -> int:
-    """Return how many dead letters there are, as the command line tells."""
-    status = json.loads(story.keyward("status", "--json", silent=True))
-    return sum(it["number"] for it in status["dead_letters"])
 
 
 STEPS = (unheard, closed, opened, redriven)

@@ -188,6 +188,19 @@ def counts(organization: Organization, guard: str) -> dict[str, int]:
     return {name.removeprefix(common): int(number) for name, number in found.items()}
 
 
+def dead_letters(organization: Organization) -> int:
+    """Return how many messages lie in all dead-letter queues together."""
+    sqs = organization.hub.sqs
+    total = 0
+    for queue in sqs.list_queues(QueueNamePrefix="keyward-")["QueueUrls"]:
+        if queue.endswith("dead-letters"):
+            found = sqs.get_queue_attributes(
+                QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+            total += int(found["Attributes"]["ApproximateNumberOfMessages"])
+    return total
+
+
 def all_told(organization: Organization) -> bool:
     """Return whether the ledger holds nothing that people must still hear of."""
     found = organization.hub.dynamodb.query(

@@ -19,8 +19,10 @@ from keyward_cli.health import cell
 from keyward_cli.paging import answers
 from keyward_cli.printing import complain, plain, say, show_json, show_table
 
-FIRST_WAIT_SECONDS = 3.0
+FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 15.0
+LAST_WAIT_SECONDS = 1.0
+"""Where all parts are done, only the end is waited for."""
 
 PIPED_SECONDS = 30
 """Where nobody watches a terminal, a line of progress comes this often at most."""
@@ -489,8 +491,9 @@ def _followed(
     try:
         with _progress() as tell:
             while not is_over(found := look()):
-                tell(*how_far(found))
-                sleep(wait)
+                text, done, of = how_far(found)
+                tell(text, done, of)
+                sleep(LAST_WAIT_SECONDS if done == of else wait)
                 wait = min(wait * 1.3, LONGEST_WAIT_SECONDS)
     except KeyboardInterrupt:
         complain("it goes on by itself: keyward status tells what stands where")
