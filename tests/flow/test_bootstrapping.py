@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,7 +16,9 @@ from keyward.catalogue import entries_of
 from keyward.findings import Notice
 from keyward.livedeny import LiveDeny, with_denies
 from keyward.model import PermissionSetAttributes
+from keyward.services import SETTINGS_SECONDS
 from tests.flow.center import READ_ONLY_ACCESS, Center
+from tests.flow.sweeping import Lane, Line
 from tests.flow.world import World, aws_error
 
 if TYPE_CHECKING:
@@ -525,3 +528,16 @@ def test_a_list_ends_in_time(world: World, catalogue: Catalogue) -> None:
         seen.append(one.name)
         after = listed.next
     assert (after, sorted(map(str, seen))) == (None, sorted(catalogue))
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_guard_looks_at_what_was_made_once_it_has_read_the_catalogue_again(world: World) -> None:
+    line = Line(clock=lambda: world.now)
+    world.services.__dict__["center_queue"] = Lane(line, "identity-center")
+    bootstrap(world)
+    names = [
+        json.loads(body)["parameters"]["permissionSetName"] for _, _, _, body, _ in line.waiting
+    ]
+    assert sorted(names) == sorted(CATALOGUE)
+    soonest = min(due for due, *_ in line.waiting)
+    assert soonest - world.now > timedelta(seconds=SETTINGS_SECONDS)

@@ -539,7 +539,10 @@ def _bootstrap(request: BootstrapRequest, services: Services, now: datetime) -> 
 
 
 def _have_checked(made: list[bootstrapping.Step], services: Services, now: datetime) -> None:
-    """Lets the guard look at the sets that were made: that they were missing is then settled."""
+    """Lets the guard look at the sets that were made: that they were missing is then settled.
+
+    Not before it has read the catalogue again, which was mostly written a moment ago.
+    """
     for step in made:
         if step.kind == "permission-set" and not step.failed:
             services.center_queue.send(
@@ -550,7 +553,8 @@ def _have_checked(made: list[bootstrapping.Step], services: Services, now: datet
                     time=now,
                     why="Bootstrapped",
                     parameters={"permissionSetName": step.name},
-                )
+                ),
+                delay_seconds=settling.CHECK_SECONDS,
             )
 
 
