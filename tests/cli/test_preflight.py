@@ -103,7 +103,7 @@ def test_a_ready_organization_gets_the_exact_command(cli: Cli) -> None:
 @pytest.mark.usefixtures("aws")
 def test_the_command_gives_every_parameter_that_has_no_default(cli: Cli) -> None:
     template = (Path(__file__).parents[2] / "template.yaml").read_text()
-    parameters = template.partition("\nParameters:\n")[2].partition("\nConditions:\n")[0]
+    parameters = template.partition("\nParameters:\n")[2].partition("\nMappings:\n")[0]
     blocks = re.split(r"\n(?=  \w)", "\n" + parameters)
     needed = {
         block.strip().partition(":")[0]

@@ -26,6 +26,7 @@ from keyward import telling
 from keyward.errors import GatewayError
 from keyward.findings import FindingRecord, State
 from keyward.gateways.organization import Session
+from keyward.planner import OUT_OF_REACH
 from keyward.services import Services
 from tests.flow.world import HUB, REGION, Call, Extension, World, a_world, aws_error
 
@@ -366,6 +367,8 @@ def _is_done(
     if not scenario.safe(world, case):
         return False
     changed = _changed(world, earlier)
+    if any((r.held or "").startswith(OUT_OF_REACH) for r in changed):
+        return False  # who can look later says so in the record
     return scenario.done is None or any(r.state is scenario.done for r in changed)
 
 
