@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests import cheaper
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 INTEGRATION = Path(__file__).parent / "integration"
 
 cheaper.install()
+
+# How long a machine takes, with whatever else it has to do, says nothing of what is tested.
+settings.register_profile("keyward", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("keyward")
 
 
 class OneOrganization(LoadScopeScheduling):
