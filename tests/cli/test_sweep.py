@@ -123,7 +123,7 @@ def test_confirming_with_json_never_asks(cli: Cli, found: Operated) -> None:
 def test_a_digest_that_is_none_is_one_line(cli: Cli, found: Operated, text: str) -> None:
     result = cli("sweep", "--confirm", text, "--yes")
     assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
-    assert found.world.ledger.confirmed_plans() == {}
+    assert found.world.ledger.confirmed_plan(RULE) is None
 
 
 @pytest.mark.parametrize(

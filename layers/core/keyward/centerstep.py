@@ -17,13 +17,12 @@ from keyward.baselines import (
 )
 from keyward.centersweep import CenterSweep, Holder, Phase, SeenSet, Way
 from keyward.errors import GatewayError, NotFoundError
-from keyward.events import KEYWARD, check_message
+from keyward.events import check_message, own_look
 from keyward.findings import Finding, FindingRecord, State
 from keyward.gateways.sqs import SqsGateway
 from keyward.model import (
     AccountAssignment,
     AccountId,
-    Actor,
     Hint,
     PermissionSet,
     PrincipalKind,
@@ -146,17 +145,12 @@ class Step:
     @functools.cached_property
     def hint(self) -> Hint:
         """By what rules judge here."""
-        return Hint(
-            event_id=f"sweep-{self.state.id}",
-            event_source=KEYWARD,
-            event_name=SWEEP,
+        return own_look(
+            id_=f"sweep-{self.state.id}",
+            why=SWEEP,
             time=self.state.started_at,
             account=self.hub,
             region=self.services.environment.region,
-            actor=Actor(type="Keyward", invoked_by="Keyward"),
-            parameters={},
-            response={},
-            origin="sweep",
         )
 
     def judge(self, subjects: Iterable[Subject]) -> list[Finding]:

@@ -9,7 +9,7 @@ Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-ev
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Never
@@ -231,16 +231,7 @@ class Follow:
 
 def sweep_message(step: SweepStep) -> str:
     """The message that asks for this step of a sweep."""
-    return _SweepMessage(
-        keyward="sweep",
-        part=step.part,
-        id=step.id,
-        full=step.full,
-        account=step.account,
-        users=step.users,
-        ticket=step.ticket,
-        by=step.by,
-    ).model_dump_json()
+    return _SweepMessage(keyward="sweep", **asdict(step)).model_dump_json()
 
 
 def check_message(  # noqa: PLR0913 - all of it by name
@@ -300,16 +291,7 @@ def message(  # noqa: PLR0911 - a case each
     if not isinstance(raw, Mapping) or "keyward" not in raw:
         return parse(raw)
     if raw["keyward"] == "sweep":
-        it = _read(_SweepMessage, raw)
-        return SweepStep(
-            id=it.id,
-            part=it.part,
-            full=it.full,
-            account=it.account,
-            users=it.users,
-            ticket=it.ticket,
-            by=it.by,
-        )
+        return SweepStep(**_read(_SweepMessage, raw).model_dump(exclude={"keyward"}))
     if raw["keyward"] == "follow":
         follow = _read(_FollowMessage, raw)
         return Follow(finding=follow.finding, ticket=follow.ticket)
@@ -317,15 +299,35 @@ def message(  # noqa: PLR0911 - a case each
         step = _read(_RolloutMessage, raw)
         return RolloutStep(id=step.id, ticket=step.ticket)
     check = _read(_CheckMessage, raw)
-    return Hint(
-        event_id=check.id,
-        event_source=KEYWARD,
-        event_name=check.why,
+    return own_look(
+        id_=check.id,
+        why=check.why,
         time=_utc(check.time, f"check {check.id}"),
         account=check.account,
         region=check.region,
+        parameters=check.parameters,
+    )
+
+
+def own_look(  # noqa: PLR0913 - all of it by name
+    *,
+    id_: str,
+    why: str,
+    time: datetime,
+    account: str,
+    region: str,
+    parameters: Mapping[str, str] | None = None,
+) -> Hint:
+    """What Keyward judges by where it looks by itself: nobody did anything."""
+    return Hint(
+        event_id=id_,
+        event_source=KEYWARD,
+        event_name=why,
+        time=time,
+        account=account,
+        region=region,
         actor=Actor(type="Keyward", invoked_by="Keyward"),
-        parameters=dict(check.parameters),
+        parameters=dict(parameters or {}),
         response={},
         origin="sweep",
     )
@@ -356,17 +358,13 @@ def _of_analyzer(event: _AnalyzerEvent) -> Hint:
             message = f"event {event.id}: the finding names no IAM user of its account"
             raise EventError(message)
         parameters = {"userName": user["name"], "looks": "keys,password"}
-    return Hint(
-        event_id=event.id,
-        event_source=KEYWARD,
-        event_name=USER_CHECK,
+    return own_look(
+        id_=event.id,
+        why=USER_CHECK,
         time=_utc(event.time, f"event {event.id}"),
         account=account,
         region=event.region,
-        actor=Actor(type="Keyward", invoked_by="Keyward"),
         parameters=parameters,
-        response={},
-        origin="sweep",
     )
 
 

@@ -682,11 +682,6 @@ class Ledger:
         item = self._table.get("plan", rule)
         return None if item is None else _document(ConfirmedPlan, item)
 
-    def confirmed_plans(self) -> dict[str, ConfirmedPlan]:
-        """The plans that were confirmed, by rule, however long ago."""
-        plans = [_document(ConfirmedPlan, item) for item in self._table.query("plan")]
-        return {plan.rule: plan for plan in plans}
-
     # Calls to Identity Center
 
     def lease_calls(

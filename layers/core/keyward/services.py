@@ -134,22 +134,22 @@ class Services:
     @cached_property
     def center_queue(self) -> SqsGateway:
         """The queue of identity_center_guard."""
-        return SqsGateway(client=self._client("sqs"), url=self.environment.center_queue_url)
+        return SqsGateway(client=self._sqs, url=self.environment.center_queue_url)
 
     @cached_property
     def baseline_queue(self) -> SqsGateway:
         """The queue of account_baseline."""
-        return SqsGateway(client=self._client("sqs"), url=self.environment.baseline_queue_url)
+        return SqsGateway(client=self._sqs, url=self.environment.baseline_queue_url)
 
     @cached_property
     def iam_sweep_queue(self) -> SqsGateway:
         """The queue by which iam_guard sweeps: events have another, and never wait for a sweep."""
-        return SqsGateway(client=self._client("sqs"), url=self.environment.iam_sweep_queue_url)
+        return SqsGateway(client=self._sqs, url=self.environment.iam_sweep_queue_url)
 
     @cached_property
     def sweep_queue(self) -> SqsGateway:
         """The queue of the function sweep."""
-        return SqsGateway(client=self._client("sqs"), url=self.environment.sweep_queue_url)
+        return SqsGateway(client=self._sqs, url=self.environment.sweep_queue_url)
 
     def queue_named(self, name: str) -> SqsGateway:
         """Any of Keyward's queues, dead letters too: all are where Identity Center's is."""

@@ -13,9 +13,9 @@ from keyward import planner, resolving
 from keyward import rollout as rolling
 from keyward.baselines import SELECTED
 from keyward.errors import GatewayError, NotFoundError
-from keyward.events import KEYWARD
+from keyward.events import own_look
 from keyward.findings import FindingRecord, Notice, Severity, State
-from keyward.model import AccountAccess, Actor, Hint, PrincipalKind
+from keyward.model import AccountAccess, Hint, PrincipalKind
 from keyward.observability import count, logger
 from keyward.planner import Plan
 from keyward.rollout import Again, Look, Rollout, RolloutState, is_claimed, waits_for
@@ -247,17 +247,12 @@ class Step:
 
     def hint(self) -> Hint:
         """What the findings say that they come from."""
-        return Hint(
-            event_id=self.rollout.id,
-            event_source=KEYWARD,
-            event_name="BaselineRollout",
+        return own_look(
+            id_=self.rollout.id,
+            why="BaselineRollout",
             time=self.rollout.created_at,
             account=self.services.environment.hub_account,
             region=self.services.environment.region,
-            actor=Actor(type="Keyward", invoked_by="Keyward"),
-            parameters={},
-            response={},
-            origin="sweep",
         )
 
     @property

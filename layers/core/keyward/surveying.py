@@ -16,7 +16,7 @@ from keyward.events import SweepPart, SweepStep
 from keyward.findings import FindingRecord, finding_key
 from keyward.gateways.forwarders import MISSING
 from keyward.gateways.iam_report import IamReportGateway
-from keyward.model import Actor, CredentialKind, Hint, IamUser, OwnResource
+from keyward.model import CredentialKind, Hint, IamUser, OwnResource
 from keyward.observability import count, logger
 from keyward.principals import MEMBER_ROLE
 from keyward.rule import AnyRule, InForce, in_force, judge
@@ -335,15 +335,10 @@ def _list(ids: Iterable[str]) -> str:
 
 def _hint(of: SweepStep, account: str, services: Services, now: datetime) -> Hint:
     """What a sweep judges by: nobody did anything, it only looks."""
-    return Hint(
-        event_id=f"sweep-{of.id}",
-        event_source=events.KEYWARD,
-        event_name=events.USER_CHECK,
+    return events.own_look(
+        id_=f"sweep-{of.id}",
+        why=events.USER_CHECK,
         time=now,
         account=account,
         region=services.environment.region,
-        actor=Actor(type="Keyward", invoked_by="Keyward"),
-        parameters={},
-        response={},
-        origin="sweep",
     )
