@@ -575,19 +575,20 @@ def test_an_exemption_ends_the_warning_and_its_end_begins_another() -> None:
     settings = changed(in_force(accepted, rules.every()), TOO_OLD, mode=Mode.ENFORCE)
     settings = replace(settings, rules=only(TOO_OLD).rules)
     exempt = seen(warned, an_old_key(), days=3, settings=settings)
-    assert (exempt.state, exempt.grace_until, exempt.untold) == (State.EXEMPT, None, None)
+    assert (exempt.state, exempt.grace_until) == (State.EXEMPT, None)
     anew = seen(exempt, an_old_key(), days=31, settings=settings)
     assert (anew.state, anew.episode) == (State.OPEN, 2)
     assert anew.grace_until == NOW + timedelta(days=45)
     assert anew.owner == "team-data@example.com"
 
 
-def test_who_mends_it_is_told_nothing_more() -> None:
+def test_who_mends_it_gets_no_alert_and_who_was_told_of_it_hears_that_it_is_over() -> None:
     warned = seen(None, an_old_key()).model_copy(update={"untold": None})
     plan = looked(an_old_key())
     settled = planner.settle(warned, plan, why="gone", now=NOW, claim_seconds=CLAIM)
     assert isinstance(settled, FindingRecord)
-    assert (settled.state, settled.grace_until, settled.untold) == (State.RESOLVED, None, None)
+    assert (settled.state, settled.grace_until) == (State.RESOLVED, None)
+    assert (settled.untold, settled.follows) == (NOW, True)
 
 
 def test_a_credential_that_was_used_meanwhile_is_unused_anew() -> None:
@@ -840,7 +841,7 @@ def test_nothing_is_ever_done_without_a_warning_a_grace_period_before(
             assert new.grace_until == now + timedelta(days=grace)
             warned_at = now
         elif told is not None and not told.state.closed:
-            assert new.untold is None
+            assert new.untold is None or new.follows
         old = new
 
 

@@ -88,7 +88,7 @@ def test_attributes_fit_sns() -> None:
 def test_digest_counts_by_rule_and_names_the_gravest_first() -> None:
     records = [a_record(severity=Severity.LOW) for _ in range(40)]
     records.append(a_record(severity=Severity.CRITICAL, subject="access key AKIAGRAVEST"))
-    message = digest(records)
+    message = alert(digest(records, id_="1", to=("topic",), at=NOW))
     assert message.subject.startswith("[CRITICAL] 41 ")
     assert message.body.index("AKIAGRAVEST") < message.body.index("- low")
     assert "... and 16 more" in message.body
@@ -142,7 +142,7 @@ def test_who_was_warned_is_named_again_with_the_act_and_nobody_else_is() -> None
 
 
 def test_a_digest_says_which_are_warnings() -> None:
-    body = digest([a_warning(), a_record(State.ACTED)]).body
+    body = alert(digest([a_warning(), a_record(State.ACTED)], id_="1", to=("topic",), at=NOW)).body
     assert "warning, acts on 2026-12-04" in body
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.text import clean
@@ -96,7 +97,14 @@ def _owner(record: FindingRecord) -> list[str]:
 def _of_notice(notice: Notice) -> Alert:
     return Alert(
         subject=_subject(f"[{notice.severity.upper()}] {notice.title}"),
-        body=f"{clean(notice.title)}\n\n{clean(notice.text, limit=2000)}",
+        body="\n".join(
+            (
+                clean(notice.title),
+                "",
+                clean(notice.text, limit=2000),
+                *(["", *(clean(line) for line in notice.details)] if notice.details else []),
+            )
+        ),
         attributes={
             "kind": notice.kind,
             "severity": notice.severity.value,
@@ -105,15 +113,15 @@ def _of_notice(notice: Notice) -> Alert:
     )
 
 
-def digest(records: Iterable[FindingRecord | Notice]) -> Alert:
-    """One message for many: counts first, then the gravest by name."""
+def digest(
+    records: Iterable[FindingRecord | Notice], *, id_: str, to: tuple[str, ...], at: datetime
+) -> Notice:
+    """One notice for many: counts first, then the gravest by name."""
     told = sorted(records, key=lambda item: -item.severity.rank)
     gravest = told[0].severity if told else Severity.LOW
     rules = Counter(item.rule if isinstance(item, FindingRecord) else item.kind for item in told)
     accounts = Counter(item.account or "organization" for item in told)
     lines = [
-        f"{len(told)} alerts came faster than they are told one by one.",
-        "",
         "By rule:    " + ", ".join(f"{rule} {number}" for rule, number in rules.most_common()),
         "By account: " + ", ".join(f"{name} {number}" for name, number in accounts.most_common(20)),
         "",
@@ -122,10 +130,15 @@ def digest(records: Iterable[FindingRecord | Notice]) -> Alert:
     if len(told) > DIGEST_LINES:
         lines.append(f"... and {len(told) - DIGEST_LINES} more")
     lines += ["", "All of them: keyward findings list"]
-    return Alert(
-        subject=_subject(f"[{gravest.upper()}] {len(told)} Keyward alerts, folded"),
-        body="\n".join(lines),
-        attributes={"kind": "digest", "severity": gravest.value},
+    return Notice(
+        kind="digest",
+        id=id_,
+        title=f"{len(told)} Keyward alerts, folded",
+        text=f"{len(told)} alerts came faster than they are told one by one.",
+        severity=gravest,
+        at=at,
+        details=tuple(lines),
+        to=to,
     )
 
 

@@ -157,6 +157,28 @@ class Would(BaseModel):
     existed: bool = False
 
 
+class Acknowledged(BaseModel):
+    """Somebody has seen it, and says so: nothing is done, and others need not look."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    at: AwareDatetime
+    note: str = ""
+
+
+class Awaited(BaseModel):
+    """A release that waits for a second person. `by` is the first, `person` who that is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    person: str
+    at: AwareDatetime
+    reason: str
+    days: int | None = None
+
+
 class FindingRecord(BaseModel):
     """A finding as the ledger keeps it: one item, however often the event comes.
 
@@ -166,6 +188,8 @@ class FindingRecord(BaseModel):
     `pending` what it waits for. `would` is what mode enforce would do, as of when it was seen last.
     `also_would` is the same of the rules in `also`. `owner` is who is to be warned, as far as
     anybody knows; `grace_until` when it is acted on if nothing changes: the owner was warned.
+    `follows`: what is untold is how it goes on, for those alone who were told how it began.
+    `acknowledged` says who has seen it, `awaited` who asked for a release that takes another.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -205,6 +229,9 @@ class FindingRecord(BaseModel):
     also_would: dict[str, Would] = Field(default_factory=dict)
     owner: str | None = None
     grace_until: AwareDatetime | None = None
+    follows: bool = False
+    acknowledged: Acknowledged | None = None
+    awaited: Awaited | None = None
     history: tuple[Moment, ...] = ()
 
     @property
@@ -241,9 +268,10 @@ class Containment(BaseModel):
 
 
 class Notice(BaseModel):
-    """Something that must be told and is no finding: a refused setting, a spent budget.
+    """Something that must be told and is no finding: a refused setting, a spent budget, a digest.
 
-    Told once for its `kind` and `id`.
+    Told once for its `kind` and `id`. `details` are lines below the text. `to`: only these places
+    hear of it, where None is all that alerts like it go to.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -255,3 +283,5 @@ class Notice(BaseModel):
     severity: Severity
     at: AwareDatetime
     account: str | None = None
+    details: tuple[str, ...] = ()
+    to: tuple[str, ...] | None = None

@@ -383,7 +383,7 @@ def _record_end(step: Step, account: str) -> None:
     over = planner.finished(record, state, outcome=_outcome(failures), now=step.at)
     over = over.model_copy(update={"action": _made(step, account, record)})
     if not failures:
-        over = over.model_copy(update={"untold": None})
+        over = over.model_copy(update={"follows": True})
     step.ledger.finish(over, replacing=record)
     step.outcomes["ActionsFailed" if failures else "ActionsVerified"] += 1
 

@@ -25,7 +25,12 @@ Items (pk / sk):
     scim-token / <id>                     when a SCIM token was made
     plan / <rule>                         a plan that somebody confirmed (ConfirmedPlan)
     notice#<kind>#<id> / notice           what must be told and is no finding
+    told#<finding> / told                 which places were told what of it (Told); of a notice
+                                          told#<kind>#<id>
     alerts#<window> / alerts              how many alerts a window has seen
+    order#<finding> / order               an operator's order to act on it now (Order)
+    acts#<day> / <time>#<id>              what an operator asked for, and what came of it (ActRecord)
+    once#<kind> / <id>                    what may happen once only: a press of a button
 
 Every write of a finding is conditional on the version that was read. Intent, budget and the
 subject's containment are one transaction.
@@ -61,6 +66,7 @@ from keyward.sweep import (
     SweepState,
     Swept,
 )
+from keyward.told import ActRecord, Delivered, Order, Told, When
 
 ATTEMPTS = 5
 """So often a write is tried anew when another worker was faster."""
@@ -90,6 +96,8 @@ SWEPT_RETENTION = timedelta(days=30)
 
 RETENTION = timedelta(days=400)
 """Budgets and counters are kept for this long after their window."""
+
+ADMITTED = "admitted"
 
 LINE_SECONDS = 10
 """Who would have to wait longer for a call to Identity Center comes again: no Lambda is held."""
@@ -759,8 +767,10 @@ class Ledger:
             return False
         return True
 
-    def untold(self, *, before: datetime, limit: int) -> list[FindingRecord | Notice]:
-        """What is to be told since before then, as an index has it: it may lag behind.
+    def untold(
+        self, *, before: datetime, limit: int, when: When = "untold"
+    ) -> list[FindingRecord | Notice]:
+        """What is to be told then since before then, as an index has it: it may lag behind.
 
         However often it is seen again since: else whoever repeats himself would never be told of.
         """
@@ -770,7 +780,7 @@ class Ledger:
             items, after = self._table.query_index(
                 index="untold",
                 attribute="untold",
-                value="untold",
+                value=when,
                 limit=limit - len(found),
                 after=after,
             )
@@ -795,6 +805,68 @@ class Ledger:
             told_document(found[key]) for key in keys if key in found and "untold" in found[key]
         ]
 
+    def postpone(self, what: FindingRecord | Notice, when: When) -> None:
+        """Has it told then, and not sooner. What changed meanwhile is told at once."""
+        current = "#v = :v" if isinstance(what, FindingRecord) else "attribute_exists(untold)"
+        values: Item = {":w": {"S": when}}
+        names: dict[str, str] = {}
+        if isinstance(what, FindingRecord):
+            values[":v"], names["#v"] = {"N": str(what.version)}, "version"
+        update: Item = {
+            "Key": _key(*_key_of(what)),
+            "UpdateExpression": "SET untold = :w",
+            "ConditionExpression": f"{current} AND attribute_exists(untold)",
+            "ExpressionAttributeValues": values,
+        }
+        if names:
+            update["ExpressionAttributeNames"] = names
+        with contextlib.suppress(RefusedError):
+            self._table.write({"Update": update})
+
+    def deliveries(self, what: FindingRecord | Notice) -> Told:
+        """Which places were told what of it."""
+        return _deliveries(self._table.get(*_told_key(what)))
+
+    def deliveries_of(self, items: Iterable[FindingRecord | Notice]) -> list[Told]:
+        """The same for many, in their order."""
+        keys = [_told_key(what) for what in items]
+        found = {
+            (item["pk"]["S"], item["sk"]["S"]): item
+            for item in self._table.get_all(dict.fromkeys(keys))
+        }
+        return [_deliveries(found.get(key)) for key in keys]
+
+    def deliveries_to(self, key: str) -> Told:
+        """Which places were told what of the finding of this key."""
+        return _deliveries(self._table.get(f"told#{key}", "told"))
+
+    def delivered(
+        self, what: FindingRecord | Notice, place: str, delivered: Delivered, *, now: datetime
+    ) -> None:
+        """Records that the place was told."""
+        self._remember_told(what, place, {"S": delivered.model_dump_json()}, now)
+
+    def admit(self, what: FindingRecord | Notice, news: datetime, *, now: datetime) -> None:
+        """Records that this news is told by itself, as one of its window's alerts."""
+        self._remember_told(what, ADMITTED, {"S": news.isoformat()}, now)
+
+    def _remember_told(
+        self, what: FindingRecord | Notice, name: str, value: Item, now: datetime
+    ) -> None:
+        self._table.write(
+            {
+                "Update": {
+                    "Key": _key(*_told_key(what)),
+                    "UpdateExpression": "SET #name = :value, expires_at = :expires",
+                    "ExpressionAttributeNames": {"#name": name},
+                    "ExpressionAttributeValues": {
+                        ":value": value,
+                        ":expires": {"N": str(int((now + RETENTION).timestamp()))},
+                    },
+                }
+            }
+        )
+
     def told(self, what: FindingRecord | Notice) -> None:
         """Records that `what` was told. What changed meanwhile stays to be told."""
         if isinstance(what, Notice):
@@ -818,6 +890,54 @@ class Ledger:
             except RefusedError:
                 for item in batch:
                     self.told(item)
+
+    # What operators ask for
+
+    def once(self, kind: str, id_: str, *, holder: str, until: datetime) -> bool:
+        """True the first time that this is asked, and again to the same holder: to nobody else.
+
+        It holds until then. DynamoDB deletes it some time later, which does no harm: by then it is
+        too old to be taken.
+        """
+        item = {
+            **_key(f"once#{kind}", id_),
+            "holder": {"S": holder},
+            "expires_at": {"N": str(int(until.timestamp()) + 1)},
+        }
+        try:
+            self._table.write({"Put": _conditional_put(item, replacing=0)})
+        except RefusedError as refused:
+            return refused.old[0].get("holder") == {"S": holder}
+        return True
+
+    def note_act(self, record: ActRecord) -> None:
+        """Keeps what an operator asked for, and what came of it."""
+        item = {
+            **_key(f"acts#{record.at:%Y-%m-%d}", f"{_timestamp(record.at)}#{record.id}"),
+            "doc": {"S": record.model_dump_json()},
+            "expires_at": {"N": str(int((record.at + RETENTION).timestamp()))},
+        }
+        self._table.write({"Put": {"Item": item}})
+
+    def acts_on(self, day: datetime) -> list[ActRecord]:
+        """What operators asked for on that day (in UTC), the oldest first."""
+        items = self._table.query(f"acts#{day:%Y-%m-%d}")
+        return [_document(ActRecord, item) for item in items]
+
+    def give_order(self, order: Order) -> None:
+        """Keeps an order to act on a finding now, in place of an earlier one."""
+        item = {
+            **_key(f"order#{order.finding}", "order"),
+            "doc": {"S": order.model_dump_json()},
+            "expires_at": {"N": str(int(order.until.timestamp()) + 1)},
+        }
+        self._table.write({"Put": {"Item": item}})
+
+    def order(self, finding: str, *, now: datetime) -> Order | None:
+        """The order to act on this finding that is in force; None where there is none."""
+        item = self._table.get(f"order#{finding}", "order")
+        found = None if item is None else _document(Order, item)
+        return found if found is not None and now < found.until else None
 
     def may_tell(self, *, window_minutes: int, limit: int, now: datetime) -> bool:
         """Takes one of the window's alerts; False when they are used up."""
@@ -982,9 +1102,30 @@ def _key_of(what: FindingRecord | Notice) -> tuple[str, str]:
     return f"notice#{what.kind}#{what.id}", "notice"
 
 
+def _told_key(what: FindingRecord | Notice) -> tuple[str, str]:
+    if isinstance(what, FindingRecord):
+        return f"told#{what.key}", "told"
+    return f"told#{what.kind}#{what.id}", "told"
+
+
+def _deliveries(item: Item | None) -> Told:
+    if item is None:
+        return Told()
+    admitted = item.get(ADMITTED)
+    return Told(
+        places={
+            name: Delivered.model_validate_json(value["S"])
+            for name, value in item.items()
+            if name not in {"pk", "sk", "expires_at", ADMITTED}
+        },
+        admitted=None if admitted is None else datetime.fromisoformat(admitted["S"]),
+    )
+
+
 def _told(what: FindingRecord | Notice) -> Write:
     if isinstance(what, FindingRecord):
-        after = what.model_copy(update={"untold": None, "version": what.version + 1})
+        changes = {"untold": None, "follows": False, "version": what.version + 1}
+        after = what.model_copy(update=changes)
         return _put_finding(after, replacing=what)
     return {
         "Update": {

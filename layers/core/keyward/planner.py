@@ -29,6 +29,8 @@ from keyward.actions import (
     Target,
 )
 from keyward.findings import (
+    Acknowledged,
+    Awaited,
     Finding,
     FindingRecord,
     Moment,
@@ -710,6 +712,7 @@ def _warned(old: FindingRecord, planned: Plan, *, now: datetime) -> FindingRecor
             "held": None,
             "mode": planned.mode.value,
             "untold": now,
+            "follows": False,
             **_as_it_is_now(old, planned),
         }
     )
@@ -842,7 +845,7 @@ def settle(
     is_over = own and isinstance(planned.finding.subject, AccessKey | StaticCredential)
     if old.state is State.OPEN or (old.state is State.FAILED and is_over):
         closed = _moved(old, State.RESOLVED, now=now, note=why)
-        return closed.model_copy(update={"grace_until": None})
+        return closed.model_copy(update={"grace_until": None, **_goes_on(old, now)})
     return None
 
 
@@ -929,21 +932,52 @@ def finished(record: FindingRecord, state: State, *, outcome: str, now: datetime
             "severity": severity,
             "pending": None,
             "untold": now if news else record.untold,
+            "follows": record.follows and not news,
         }
     )
 
 
 def resolved(record: FindingRecord, why: str, *, now: datetime) -> FindingRecord:
-    """The record of an open finding that is no longer so: told, since it was."""
+    """The record of an open finding that is no longer so: who was told of it hears that, too."""
     return _moved(record, State.RESOLVED, now=now, note=why).model_copy(
-        update={"outcome": why, "held": None, "grace_until": None}
+        update={"outcome": why, "held": None, "grace_until": None, **_goes_on(record, now)}
     )
 
 
 def exempted(record: FindingRecord, name: str, *, now: datetime) -> FindingRecord:
     """The record from when an exemption covers it."""
     return _moved(record, State.EXEMPT, now=now, note=f"exemption {name}").model_copy(
-        update={"exempt_by": name, "held": None, "grace_until": None}
+        update={"exempt_by": name, "held": None, "grace_until": None, **_goes_on(record, now)}
+    )
+
+
+def _goes_on(record: FindingRecord, now: datetime) -> dict[str, object]:
+    """What makes a change known to those alone who were told how the finding began.
+
+    What nobody was told yet stays to be told to all.
+    """
+    return {"untold": now, "follows": True} if record.untold is None else {}
+
+
+def acknowledged(record: FindingRecord, *, by: str, note: str, now: datetime) -> FindingRecord:
+    """The record from when somebody says that he has seen it: its state stays as it is."""
+    seen = Acknowledged(by=by, at=now, note=note)
+    moved = _moved(record, record.state, now=now, note=f"acknowledged by {by}: {note}".rstrip(": "))
+    return moved.model_copy(
+        update={
+            "acknowledged": seen,
+            "claim_until": record.claim_until,
+            **_goes_on(record, now),
+        }
+    )
+
+
+def awaiting(record: FindingRecord, awaited: Awaited, *, now: datetime) -> FindingRecord:
+    """The record from when somebody asks for a release that takes a second person."""
+    note = f"release asked for by {awaited.by}: {awaited.reason}; it takes a second person"
+    moved = _moved(record, record.state, now=now, note=note)
+    return moved.model_copy(
+        update={"awaited": awaited, "claim_until": record.claim_until, **_goes_on(record, now)}
     )
 
 
@@ -952,7 +986,8 @@ def releasing(
 ) -> FindingRecord:
     """The record while a release is under way."""
     note = f"release by {by}: {reason}"
-    return _moved(record, State.RELEASING, now=now, note=note, claim_seconds=claim_seconds)
+    begun = _moved(record, State.RELEASING, now=now, note=note, claim_seconds=claim_seconds)
+    return begun.model_copy(update={"awaited": None})
 
 
 def _came_back(old: FindingRecord, planned: Plan, before: Before | None) -> bool:

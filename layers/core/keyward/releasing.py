@@ -176,11 +176,14 @@ def _unique_ids(record: FindingRecord, held: Containment | None) -> Iterable[str
 
 
 def _release_sibling(key: str, lead: str, services: Services, now: datetime) -> None:
-    """Another finding for whose sake the subject was contained: released with it, not told."""
+    """Another finding for whose sake the subject was contained: released with it.
+
+    Who was told of it hears that; it is no alert of its own.
+    """
     sibling = services.ledger.finding(key)
     if key == lead or sibling is None or sibling.state not in {State.ACTED, State.FAILED}:
         return
     released = planner.finished(
         sibling, State.RELEASED, outcome=f"released with finding {lead}", now=now
     )
-    services.ledger.finish(released.model_copy(update={"untold": None}), replacing=sibling)
+    services.ledger.finish(released.model_copy(update={"follows": True}), replacing=sibling)

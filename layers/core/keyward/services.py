@@ -13,12 +13,17 @@ from keyward.gateways.access_analyzer import AccessAnalyzerGateway
 from keyward.gateways.dynamodb import DynamoDbGateway
 from keyward.gateways.events import EventsGateway
 from keyward.gateways.forwarders import ForwarderGateway
+from keyward.gateways.functions import FunctionsGateway
 from keyward.gateways.iam import IamGateway
 from keyward.gateways.iam_report import IamReportGateway
 from keyward.gateways.identity_center import IdentityCenterGateway
+from keyward.gateways.mail import MailGateway
 from keyward.gateways.organization import OrganizationGateway, Session, StsGateway
 from keyward.gateways.reach import Reach
 from keyward.gateways.s3 import S3Gateway
+from keyward.gateways.secrets import SecretsGateway
+from keyward.gateways.security_hub import SecurityHubGateway
+from keyward.gateways.slack import SlackGateway
 from keyward.gateways.sns import SnsGateway
 from keyward.gateways.sqs import SqsGateway
 from keyward.gateways.ssm import SsmGateway
@@ -71,6 +76,15 @@ class Environment:
     iam_sweep_queue_url: str = ""
     sweep_queue_url: str = ""
     inventory_bucket: str = ""
+    operator_queue_url: str = ""
+    out_bus: str = ""
+    security_hub: bool = False
+    slack_secret_arn: str = ""
+    slack_signing_secret_arn: str = ""
+    slack_url: str = ""
+    mail_from: str = ""
+    reports_bucket: str = ""
+    report_function: str = ""
     region: str = "unknown"
     claim_seconds: float = 90.0
 
@@ -87,6 +101,15 @@ class Environment:
             iam_sweep_queue_url=variables.get("KEYWARD_IAM_SWEEP_QUEUE_URL", ""),
             sweep_queue_url=variables.get("KEYWARD_SWEEP_QUEUE_URL", ""),
             inventory_bucket=variables.get("KEYWARD_INVENTORY_BUCKET", ""),
+            operator_queue_url=variables.get("KEYWARD_OPERATOR_QUEUE_URL", ""),
+            out_bus=variables.get("KEYWARD_OUT_BUS", ""),
+            security_hub=variables.get("KEYWARD_SECURITY_HUB", "") == "true",
+            slack_secret_arn=variables.get("KEYWARD_SLACK_SECRET_ARN", ""),
+            slack_signing_secret_arn=variables.get("KEYWARD_SLACK_SIGNING_SECRET_ARN", ""),
+            slack_url=variables.get("KEYWARD_SLACK_URL", ""),
+            mail_from=variables.get("KEYWARD_MAIL_FROM", ""),
+            reports_bucket=variables.get("KEYWARD_REPORTS_BUCKET", ""),
+            report_function=variables.get("KEYWARD_REPORT_FUNCTION", ""),
             region=variables.get("AWS_REGION", "unknown"),
         )
 
@@ -182,6 +205,45 @@ class Services:
         """The bucket of inventories; None where the function has none."""
         bucket = self.environment.inventory_bucket
         return S3Gateway(client=self._client("s3"), bucket=bucket) if bucket else None
+
+    @cached_property
+    def reports(self) -> S3Gateway:
+        """The bucket of reports."""
+        return S3Gateway(client=self._client("s3"), bucket=self.environment.reports_bucket)
+
+    @cached_property
+    def functions(self) -> FunctionsGateway:
+        """Lambda, to have a report made."""
+        return FunctionsGateway(self._client("lambda"))
+
+    @cached_property
+    def operator_queue(self) -> SqsGateway:
+        """The queue by which Slack's buttons reach the operator."""
+        return SqsGateway(client=self._sqs, url=self.environment.operator_queue_url)
+
+    @cached_property
+    def secrets(self) -> SecretsGateway:
+        """Secrets Manager; each secret is read again after some minutes, since it may be rotated."""
+        return SecretsGateway(client=self._client("secretsmanager"), clock=self.clock)
+
+    @cached_property
+    def slack(self) -> SlackGateway:
+        """Slack, by what the secret says; nothing is read before it is used."""
+        return SlackGateway(
+            secret=lambda: self.secrets.document(self.environment.slack_secret_arn),
+            url=self.environment.slack_url or None,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def security_hub(self) -> SecurityHubGateway:
+        """Security Hub in the hub's region."""
+        return SecurityHubGateway(self._client("securityhub"))
+
+    @cached_property
+    def mail(self) -> MailGateway:
+        """E-mail, from the address that the template names."""
+        return MailGateway(client=self._client("sesv2"), sender=self.environment.mail_from)
 
     @cached_property
     def trail(self) -> TrailGateway:

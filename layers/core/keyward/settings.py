@@ -9,6 +9,7 @@ import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Never, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AwareDatetime,
@@ -17,6 +18,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -72,14 +74,185 @@ class Budgets(Setting):
     )
 
 
-class Alerts(Setting):
-    """How many alerts people get before they are folded into digests."""
+Place = Annotated[
+    str,
+    StringConstraints(
+        pattern=(
+            r"^(slack:[CG][A-Z0-9]{6,20}|webhook:[a-z0-9-]{1,32}"
+            r"|sns:arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256})$"
+        )
+    ),
+]
+"""Where alerts go beside the alert topic: a Slack channel by its id, a webhook by its name in the
+secret, an SNS topic by its ARN."""
 
+Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+"""A time of day, such as 07:30."""
+
+
+class Route(Setting):
+    """Alerts that go to further places: those that fit every condition given here."""
+
+    to: tuple[Place, ...] = Field(
+        min_length=1,
+        max_length=10,
+        description=(
+            "slack:CHANNEL_ID, webhook:NAME (as the Slack secret has it) or sns:TOPIC_ARN, which "
+            "the template's parameter RoutedTopics has to name, too."
+        ),
+    )
+    severity: Severity = Field(
+        default=Severity.LOW, description="Only alerts that are at least so grave."
+    )
+    rules: tuple[
+        Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*(-\*)?$")], ...
+    ] = Field(
+        default=(),
+        max_length=50,
+        description=(
+            "Only of these rules; iam-* is all that begin so. A notice that is no finding goes by "
+            "its kind, such as budget-spent. Empty: of all."
+        ),
+    )
+    accounts: tuple[AccountIdText, ...] = Field(
+        default=(), max_length=200, description="Only of these accounts, or of `units`."
+    )
+    units: tuple[
+        Annotated[
+            str, StringConstraints(pattern=r"^(ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}|r-[0-9a-z]{4,32})$")
+        ],
+        ...,
+    ] = Field(
+        default=(),
+        max_length=50,
+        description="Only of accounts in these organizational units, however deep.",
+    )
+
+
+class QuietHours(Setting):
+    """When alerts of low and medium severity wait, to be told together when the hours end."""
+
+    begin: Clock = Field(description="Such as 20:00, in the time zone of the alerts.")
+    end: Clock = Field(description="Such as 07:00; before `begin` it is that of the next day.")
+
+
+class Alerts(Setting):
+    """Who is told what and when, and how many alerts people get before they are folded."""
+
+    slack: Place | None = Field(
+        default=None,
+        description=(
+            "The Slack channel (slack:CHANNEL_ID) or webhook (webhook:NAME) of what no route of "
+            "`routes` sends to Slack. Absent: only routes reach Slack."
+        ),
+    )
+    routes: tuple[Route, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Where alerts go beside the alert topic, which gets them all: every one that fits.",
+    )
+    timezone: str = Field(
+        default="UTC", description="Of the hours below, by its IANA name: Europe/Berlin."
+    )
+    quiet_hours: QuietHours | None = Field(
+        default=None, description="When low and medium alerts wait. Absent: never."
+    )
+    daily_digest: Clock | None = Field(
+        default="08:00",
+        description="When Slack hears what is open, if anything is. null: never.",
+    )
     window_minutes: int = Field(
         default=5, ge=1, le=60, description="Length of the window in which alerts are counted."
     )
     single_per_window: int = Field(
         default=8, ge=1, le=100, description="Alerts told one by one in a window; the rest fold."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            message = f"{name!r} is no time zone by its IANA name, such as Europe/Berlin"
+            raise ValueError(message) from error
+        return name
+
+
+class OperatorAct(StrEnum):
+    """What a listed operator may be allowed to do by a button."""
+
+    ACKNOWLEDGE = "acknowledge"
+    EXEMPT = "exempt"
+    QUARANTINE = "quarantine"
+    RELEASE = "release"
+
+
+class OperatorPerson(Setting):
+    """Somebody who may answer alerts: known to Slack by one name, to AWS by another."""
+
+    name: str = Field(min_length=1, max_length=80, description="What people call them.")
+    slack_user: str | None = Field(
+        default=None,
+        pattern=r"^[UW][A-Z0-9]{6,20}$",
+        description="Their member id in Slack (Profile, More, Copy member ID).",
+    )
+    session: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$",
+        description=(
+            "How AWS knows them: what stands after the last / of their ARN. With Identity Center "
+            "that is their user name."
+        ),
+    )
+    may: tuple[OperatorAct, ...] = Field(
+        default=tuple(OperatorAct), description="What they may do by Slack's buttons."
+    )
+
+
+class Operators(Setting):
+    """Who may answer alerts by Slack's buttons, and what takes two people."""
+
+    people: tuple[OperatorPerson, ...] = Field(
+        default=(),
+        max_length=100,
+        description=(
+            "Buttons of others are refused. By the command line IAM decides who may what; the list "
+            "then only tells who is the same person."
+        ),
+    )
+    two_people: bool = Field(
+        default=True,
+        description="Whether the release of a critical finding takes a second person's approval.",
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for names in (
+            [it.slack_user for it in self.people if it.slack_user],
+            [it.session for it in self.people if it.session],
+        ):
+            if len(names) != len(set(names)):
+                message = "a Slack user or session stands twice: nobody could tell who it is"
+                raise ValueError(message)
+        return self
+
+
+class Concerned(Setting):
+    """What the owner of a contained credential is told, if an address of theirs can be found."""
+
+    text: str | None = Field(
+        default=None,
+        min_length=10,
+        max_length=2000,
+        description=(
+            "In your own words: why, whom to ask. Absent: nobody but the operators hears of it."
+        ),
+    )
+    portal: str | None = Field(
+        default=None,
+        pattern=r"^https://[A-Za-z0-9.-]+/[A-Za-z0-9/._#?=-]*$",
+        description="The address of your AWS access portal, https://d-....awsapps.com/start.",
     )
 
 
@@ -152,6 +325,20 @@ class Sweeps(Setting):
     )
 
 
+class Reports(Setting):
+    """What reports tell of, and how long their links last."""
+
+    period_days: int = Field(
+        default=90, ge=7, le=400, description="So many days a report looks back."
+    )
+    link_hours: int = Field(
+        default=8,
+        ge=1,
+        le=12,
+        description="So long a link to a report lasts at most; AWS may end it earlier.",
+    )
+
+
 class ProtectedPrincipal(Setting):
     """Somebody whom Keyward never touches: a finding about them is told and never acted on."""
 
@@ -193,7 +380,13 @@ class GlobalSettings(Setting):
         description="The management account's own id, to let rules act in it; absent: report only.",
     )
     budgets: Budgets = Field(default=Budgets(), description="The blast radius.")
-    alerts: Alerts = Field(default=Alerts(), description="How alerts are folded in a storm.")
+    alerts: Alerts = Field(default=Alerts(), description="Who is told what and when.")
+    operators: Operators = Field(
+        default=Operators(), description="Who may answer alerts, and what takes two people."
+    )
+    concerned: Concerned = Field(
+        default=Concerned(), description="What the owner of a contained credential is told."
+    )
     identity_center: IdentityCenter = Field(
         default=IdentityCenter(), description="How Identity Center is treated."
     )
@@ -201,6 +394,7 @@ class GlobalSettings(Setting):
         default=AccountBaselines(), description="How accounts get the access of their baselines."
     )
     sweeps: Sweeps = Field(default=Sweeps(), description="How Keyward looks by itself.")
+    reports: Reports = Field(default=Reports(), description="What reports tell of.")
     protected: tuple[ProtectedPrincipal, ...] = Field(
         default=(), max_length=100, description="Principals that are never touched: break-glass."
     )

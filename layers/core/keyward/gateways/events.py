@@ -1,16 +1,22 @@
-"""EventBridge: what the archive kept is sent over the bus again."""
+"""EventBridge: what the archive kept is sent over the bus again, and what Keyward tells others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import batched
 from typing import TYPE_CHECKING
 
+from keyward.errors import GatewayError
 from keyward.gateways.translate import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 NAME = "keyward"
-"""What the bus is called, and the archive of it."""
+"""What the bus is called, and the archive of it; and by what source others know its own events."""
+
+ENTRIES = 10
+"""So many events one call puts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +72,23 @@ class EventsGateway:
             end=found["EventEndTime"],
             last=found.get("EventLastReplayedTime"),
         )
+
+    def put(self, bus: str, entries: Sequence[tuple[str, str]]) -> None:
+        """Puts events on a bus of this account: pairs of detail-type and detail, as JSON.
+
+        Ten go in one call. Raises GatewayError(retryable) where any was refused: those that were
+        taken come again with the next try, so that each needs an id by which readers know it.
+        Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+        """
+        for batch in batched(entries, ENTRIES, strict=False):
+            with translated(f"PutEvents on {bus}"):
+                answer = self._client.put_events(
+                    Entries=[
+                        {"Source": NAME, "DetailType": kind, "Detail": detail, "EventBusName": bus}
+                        for kind, detail in batch
+                    ]
+                )
+            if answer["FailedEntryCount"]:
+                codes = sorted({it["ErrorCode"] for it in answer["Entries"] if "ErrorCode" in it})
+                message = f"PutEvents on {bus}: {', '.join(codes)}"
+                raise GatewayError(message, code=codes[0] if codes else "", retryable=True)

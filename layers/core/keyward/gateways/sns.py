@@ -1,4 +1,4 @@
-"""The topic that people subscribe to."""
+"""The topics that people subscribe to."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -10,17 +10,24 @@ if TYPE_CHECKING:
 
 
 class SnsGateway:
-    """Publishes alerts to one topic."""
+    """Publishes alerts: to the alert topic, or to another that settings route them to."""
 
     def __init__(self, *, client: "SNSClient", topic_arn: str) -> None:
         self._client = client
         self._topic_arn = topic_arn
 
-    def publish(self, *, subject: str, body: str, attributes: Mapping[str, str]) -> str:
+    def publish(
+        self,
+        *,
+        subject: str,
+        body: str,
+        attributes: Mapping[str, str],
+        topic_arn: str | None = None,
+    ) -> str:
         """Publishes one message; its id. Raises GatewayError."""
-        with translated("Publish to the alert topic"):
+        with translated(f"Publish to {topic_arn or 'the alert topic'}"):
             return self._client.publish(
-                TopicArn=self._topic_arn,
+                TopicArn=topic_arn or self._topic_arn,
                 Subject=subject,
                 Message=body,
                 MessageAttributes={
