@@ -107,6 +107,10 @@ def _holds(body: Item, old: Item) -> bool:
             return not old
         case "#v = :v":
             return bool(old.get("version") == values[":v"])
+        case "#v = :v AND attribute_exists(untold)":
+            return bool(old.get("version") == values[":v"] and "untold" in old)
+        case "attribute_exists(untold)":
+            return "untold" in old
         case "attribute_not_exists(pk) OR #at < :at":
             return not old or bool(old["at"]["S"] < values[":at"]["S"])
         case "#v = :old":
@@ -154,6 +158,11 @@ def _updated(body: Item, old: Item) -> Item:
             new["expires_at"] = values[":expires"]
         case "REMOVE untold":
             new.pop("untold", None)
+        case "SET untold = :w":
+            new["untold"] = values[":w"]
+        case "SET #name = :value, expires_at = :expires":
+            name = body["ExpressionAttributeNames"]["#name"]
+            new |= {name: values[":value"], "expires_at": values[":expires"]}
         case "REMOVE doc, finding, findings":
             for name in ("doc", "finding", "findings"):
                 new.pop(name, None)

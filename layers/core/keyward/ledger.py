@@ -807,19 +807,16 @@ class Ledger:
 
     def postpone(self, what: FindingRecord | Notice, when: When) -> None:
         """Has it told then, and not sooner. What changed meanwhile is told at once."""
-        current = "#v = :v" if isinstance(what, FindingRecord) else "attribute_exists(untold)"
-        values: Item = {":w": {"S": when}}
-        names: dict[str, str] = {}
-        if isinstance(what, FindingRecord):
-            values[":v"], names["#v"] = {"N": str(what.version)}, "version"
         update: Item = {
             "Key": _key(*_key_of(what)),
             "UpdateExpression": "SET untold = :w",
-            "ConditionExpression": f"{current} AND attribute_exists(untold)",
-            "ExpressionAttributeValues": values,
+            "ConditionExpression": "attribute_exists(untold)",
+            "ExpressionAttributeValues": {":w": {"S": when}},
         }
-        if names:
-            update["ExpressionAttributeNames"] = names
+        if isinstance(what, FindingRecord):
+            update["ConditionExpression"] = "#v = :v AND attribute_exists(untold)"
+            update["ExpressionAttributeValues"][":v"] = {"N": str(what.version)}
+            update["ExpressionAttributeNames"] = {"#v": "version"}
         with contextlib.suppress(RefusedError):
             self._table.write({"Update": update})
 
