@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_organizations import OrganizationsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
@@ -116,6 +117,11 @@ class Caller:
     def scheduler(self) -> Any:  # noqa: ANN401  there are no stubs of it here
         """EventBridge Scheduler."""
         return self._session.client("scheduler", endpoint_url=self.endpoint, config=CONFIG)
+
+    @cached_property
+    def secretsmanager(self) -> SecretsManagerClient:
+        """Secrets Manager."""
+        return self._session.client("secretsmanager", endpoint_url=self.endpoint, config=CONFIG)
 
     @cached_property
     def sns(self) -> SNSClient:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from local.driver import Driver
 from local.emulator import MANAGEMENT_ACCOUNT, PROJECT, REGION, STATE, running_emulator
+from local.slack import SIGNING_SECRET, Slack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +52,8 @@ PEOPLE = {
     "emil": ("Billing",),
 }
 GROUPS = ("Administrators", "Operators", "Developers", "Viewers", "Auditors", "Billing")
+# A webhook of Slack's, by its name in the secret.
+WEBHOOK = "security"
 IN_PARALLEL = 4
 ACCOUNT_SECONDS = 30
 ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
@@ -80,6 +83,8 @@ class Organization:
     units: dict[str, str]
     """Ids of OUs by their path of names, such as Workloads/Staging; the root's is empty."""
     directory: Directory
+    slack: Slack
+    """The workspace that the hub speaks to; nobody can reach it before the hub is deployed."""
 
     @property
     def hub(self) -> Caller:
@@ -115,6 +120,7 @@ def running_organization(
         emulator = after.enter_context(running_emulator())
         tell("the emulator serves, with IAM enforced")
         organization = seed(emulator)
+        after.enter_context(organization.slack.serving())
         tell(
             f"an organization of {len(organization.accounts) + 1} accounts, "
             f"and {len(organization.directory.people)} people in Identity Center"
@@ -122,7 +128,7 @@ def running_organization(
         joining = [pool.submit(join, organization, name) for name in organization.accounts]
         building.result()
         tell("functions and layers are built: sam build")
-        deploy(organization, built, parameters)
+        deploy(organization, built, {**introduce_slack(organization), **parameters})
         tell("the hub is deployed: sam deploy")
         for joined in joining:
             joined.result()
@@ -152,7 +158,8 @@ def seed(emulator: Emulator) -> Organization:
             )
     directory = seed_directory(emulator.root(MANAGEMENT_ACCOUNT))
     return Organization(
-        emulator, Driver(emulator), organization_id, root_id, accounts, units, directory
+        *(emulator, Driver(emulator), organization_id, root_id, accounts, units, directory),
+        slack=Slack(),
     )
 
 
@@ -201,6 +208,20 @@ def seed_directory(owner: Caller) -> Directory:
                 MemberId={"UserId": people[name]},
             )
     return Directory(instance["InstanceArn"], store_id, groups, people)
+
+
+def introduce_slack(organization: Organization) -> dict[str, str]:
+    """Put what Slack gives an app into secrets, and return the hub's parameters that name them."""
+    slack, client = organization.slack, organization.hub.secretsmanager
+    secrets = {
+        "SlackSecretArn": ("keyward/slack", slack.secret(WEBHOOK)),
+        "SlackSigningSecretArn": ("keyward/slack-signing", {"signing_secret": SIGNING_SECRET}),
+    }
+    arns = {
+        parameter: client.create_secret(Name=name, SecretString=json.dumps(members))["ARN"]
+        for parameter, (name, members) in secrets.items()
+    }
+    return {**arns, "LocalSlackUrl": slack.url}
 
 
 def build(folder: Path) -> None:
