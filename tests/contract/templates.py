@@ -210,7 +210,7 @@ class Deployment:
             case {"Condition": str(name)} if len(node) == 1:
                 return self.holds(name)
             case {"Fn::Join": [separator, parts]}:
-                return separator.join(self.value(part) for part in parts)
+                return separator.join(self.value(parts))
             case dict():
                 assert not any(key.startswith("Fn::") for key in node), f"unknown function: {node}"
                 parts = {key: self.value(part) for key, part in node.items()}
@@ -231,7 +231,9 @@ class Deployment:
         if name in pseudo:
             return pseudo[name]
         if name in self.parameters:
-            return self.parameters[name]
+            given = self.parameters[name]
+            is_list = self.template["Parameters"][name]["Type"] == "CommaDelimitedList"
+            return given.split(",") if is_list else given
         return self.named(name, REFERENCES.get(self.type_of(name), f"ref-{name}"))
 
     def attribute(self, name: str, attribute: str) -> str:

@@ -38,20 +38,35 @@ from tests.contract.templates import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HUB = hub()
-HUB_THAT_ACTS_HERE = hub(ActInManagementAccount="true")
-HUB_ELSEWHERE = hub(region="eu-central-1")
-HUB_WITH_SCP = hub(EnableProtectionScp="true")
+SLACK_SECRET = f"arn:aws:secretsmanager:us-east-1:{HUB_ACCOUNT}:secret:keyward/slack-AbCdEf"
+SIGNING_SECRET = f"arn:aws:secretsmanager:us-east-1:{HUB_ACCOUNT}:secret:keyward/signing-AbCdEf"
+FURTHER_TOPIC = f"arn:aws:sns:us-east-1:{HUB_ACCOUNT}:production-alerts"
+OPERATORS = {
+    "SlackSecretArn": SLACK_SECRET,
+    "SlackSigningSecretArn": SIGNING_SECRET,
+    "RoutedTopicArns": FURTHER_TOPIC,
+    "SendToSecurityHub": "true",
+    "MailFrom": "keyward@example.com",
+    "ReportLockDays": "30",
+}
+"""Parameters with which all is on that people and other programs can have."""
+
+HUB_ALONE = hub()
+HUB = hub(**OPERATORS)
+HUB_THAT_ACTS_HERE = hub(ActInManagementAccount="true", **OPERATORS)
+HUB_ELSEWHERE = hub(region="eu-central-1", **OPERATORS)
+HUB_WITH_SCP = hub(EnableProtectionScp="true", **OPERATORS)
 HUB_WITH_DELEGATE = hub(DelegatedAdministrator=MEMBER_ACCOUNT)
 HUB_ELSEWHERE_WITH_DELEGATE = hub(region="eu-central-1", DelegatedAdministrator=MEMBER_ACCOUNT)
 HUB_FAR_FROM_CONTROL_TOWER = hub(ControlTowerRegion="eu-west-1")
 EVERYTHING_ELSEWHERE = hub(
     region="eu-central-1", DelegatedAdministrator=MEMBER_ACCOUNT, ControlTowerRegion="eu-west-1"
 )
-LOCAL = hub(Local="true")
+LOCAL = hub(Local="true", LocalSlackUrl="http://127.0.0.1:8080/api/", **OPERATORS)
 MEMBER = member()
 THE_DELEGATE = member(region="eu-central-1", delegated=MEMBER_ACCOUNT)
 STACKS = [
+    HUB_ALONE,
     HUB,
     HUB_THAT_ACTS_HERE,
     HUB_ELSEWHERE,
@@ -74,6 +89,8 @@ FUNCTIONS = [
     "SettingsGuard",
     "Notifier",
     "Operator",
+    "SlackIngress",
+    "Report",
 ]
 IAM_GUARD_RULES = [
     "keyward-iam-grants",
@@ -105,6 +122,7 @@ GUARD_RULES = IAM_GUARD_RULES + IDENTITY_CENTER_GUARD_RULES + ACCOUNT_BASELINE_R
 TELLING_OF_FAILURES = {"keyward-account-lifecycle"}
 IDENTITY_CENTER_QUEUE = "keyward-identity-center-guard"
 BASELINE_QUEUE = "keyward-account-baseline"
+OPERATOR_QUEUE = "keyward-operator"
 SWEEP_QUEUE = "keyward-sweep"
 IAM_SWEEP_QUEUE = "keyward-iam-sweep"
 SENDING = {
@@ -118,6 +136,7 @@ SENDING = {
     ),
     IAM_SWEEP_QUEUE: ("KEYWARD_IAM_SWEEP_QUEUE_URL", {"IamGuard", "Operator", "Sweep"}),
     SWEEP_QUEUE: ("KEYWARD_SWEEP_QUEUE_URL", {"Operator", "Sweep"}),
+    OPERATOR_QUEUE: ("KEYWARD_OPERATOR_QUEUE_URL", {"SlackIngress"}),
 }
 """Queue -> the variable that names it, and the functions that send to it."""
 
@@ -377,7 +396,7 @@ def test_accounts_are_read_in_this_organization_alone() -> None:
 
 def test_a_key_of_the_customers_is_used_by_way_of_identity_center_alone() -> None:
     key = f"arn:aws:kms:us-east-1:{HUB_ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
-    encrypted = hub(IdentityCenterKeyArn=key)
+    encrypted = hub(IdentityCenterKeyArn=key, **OPERATORS)
     for function in FUNCTIONS:
         before = allowing(HUB, f"{function}Role", "kms:Decrypt")
         after = allowing(encrypted, f"{function}Role", "kms:Decrypt")
@@ -390,13 +409,82 @@ def test_a_key_of_the_customers_is_used_by_way_of_identity_center_alone() -> Non
 
 
 def test_nobody_else_changes_identity_center() -> None:
-    for function in ("IamGuard", "SettingsGuard", "Notifier", "Sweep"):
-        services = {
-            action.partition(":")[0]
+    for function in ("IamGuard", "SettingsGuard", "Notifier", "Sweep", "SlackIngress", "Report"):
+        asked = {
+            action
             for one in allowed(HUB_THAT_ACTS_HERE, f"{function}Role")
             for action in one["Action"]
+            if action.partition(":")[0] in {"sso", "identitystore", "sso-directory"}
         }
-        assert not services & {"sso", "identitystore", "sso-directory"}
+        address = {"identitystore:DescribeUser", "identitystore:GetUserId"}
+        assert asked == (address if function == "Notifier" else set())
+
+
+def test_slacks_door_can_do_nothing_but_check_a_signature_and_hand_on() -> None:
+    rights = {
+        action: one["Resource"]
+        for one in allowed(HUB_THAT_ACTS_HERE, "SlackIngressRole")
+        for action in one["Action"]
+    }
+    queue = f"arn:aws:sqs:us-east-1:{HUB_ACCOUNT}:{OPERATOR_QUEUE}"
+    logs = [f"arn:aws:logs:us-east-1:{HUB_ACCOUNT}:log-group:/aws/lambda/keyward-slack-ingress:*"]
+    assert rights == {
+        "logs:CreateLogStream": logs,
+        "logs:PutLogEvents": logs,
+        "secretsmanager:GetSecretValue": [SIGNING_SECRET],
+        "sqs:SendMessage": [queue],
+    }
+
+
+def test_the_internet_reaches_one_function_and_only_where_slack_has_buttons() -> None:
+    (url,) = HUB.of_type("AWS::Lambda::Url").values()
+    assert (url["TargetFunctionArn"], url["AuthType"]) == ("keyward-slack-ingress", "NONE")
+    public = [
+        one for one in HUB.of_type("AWS::Lambda::Permission").values() if one["Principal"] == "*"
+    ]
+    assert {one["FunctionName"] for one in public} == {"keyward-slack-ingress"}
+    for stack in (HUB_ALONE, hub(SlackSecretArn=SLACK_SECRET)):
+        assert not stack.of_type("AWS::Lambda::Url")
+        assert "SlackIngress" not in stack.resources
+        assert not [
+            one
+            for one in stack.of_type("AWS::Lambda::Permission").values()
+            if one["Principal"] == "*"
+        ]
+
+
+def test_who_tells_others_may_just_where_parameters_say_so() -> None:
+    def told(stack: Stack) -> dict[str, list[str]]:
+        return {
+            action: one["Resource"]
+            for one in allowed(stack, "NotifierRole")
+            for action in one["Action"]
+            if action.partition(":")[0] in {"secretsmanager", "securityhub", "ses"}
+            or (action == "sns:Publish" and one["Sid"] != "Tell")
+        }
+
+    assert told(HUB_ALONE) == {}
+    here = f"us-east-1:{HUB_ACCOUNT}"
+    assert told(HUB) == {
+        "secretsmanager:GetSecretValue": [SLACK_SECRET],
+        "securityhub:BatchImportFindings": [
+            f"arn:aws:securityhub:{here}:product/{HUB_ACCOUNT}/default"
+        ],
+        "ses:SendEmail": [f"arn:aws:ses:{here}:identity/*"],
+        "sns:Publish": [FURTHER_TOPIC],
+    }
+    (mail,) = allowing(HUB, "NotifierRole", "ses:SendEmail")
+    assert mail["Condition"] == {"StringEquals": {"ses:FromAddress": "keyward@example.com"}}
+
+
+def test_what_keyward_tells_others_goes_on_no_bus_that_it_listens_to() -> None:
+    (statement,) = allowing(HUB, "NotifierRole", "events:PutEvents")
+    assert statement["Resource"] == [
+        f"arn:aws:events:us-east-1:{HUB_ACCOUNT}:event-bus/keyward-out"
+    ]
+    assert HUB.patterns("keyward-out") == {}
+    putting = [one for one in FUNCTIONS if allowing(HUB, f"{one}Role", "events:PutEvents")]
+    assert putting == ["Notifier"]
 
 
 def test_policies_of_a_role_fit_iams_limit() -> None:
@@ -660,6 +748,7 @@ def test_dead_letters_of_rules_come_from_rules_of_keyward_only() -> None:
         "IamSweepQueuePolicy",
         "SettingsGuardQueuePolicy",
         "SweepQueuePolicy",
+        "OperatorQueuePolicy",
         "RuleDeadLettersPolicy",
         "AlertsPolicy",
     ],
@@ -719,7 +808,7 @@ def test_messages_stay_hidden_for_six_times_the_functions_timeout() -> None:
         if queue := queues.get(source["EventSourceArn"].split(":")[-1]):
             assert queue["VisibilityTimeout"] >= 6 * timeouts[source["FunctionName"]]
             checked += 1
-    assert checked == 6
+    assert checked == 7
 
 
 def dead_letter_queues(stack: Stack) -> set[str]:
@@ -762,7 +851,7 @@ def test_one_dead_letter_alarms() -> None:
     }
     ends = dead_letter_queues(HUB)
     assert ends == {name for name in queues if name.endswith("-dead-letters")} == set(alarmed)
-    assert len(ends) == 9
+    assert len(ends) == 10
     for alarm in alarmed.values():
         assert alarm["Threshold"] == 1
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
@@ -780,6 +869,9 @@ def test_every_function_has_dead_letters(function: str) -> None:
         one["FunctionName"]: one["DestinationConfig"]["OnFailure"]["Destination"]
         for one in HUB.of_type("AWS::Lambda::EventInvokeConfig").values()
     }
+    if function == "SlackIngress":  # Slack waits for its answer, and shows people that it failed
+        assert name not in redriven | invoked.keys()
+        return
     assert name in redriven or invoked[name].endswith(f":{name}-dead-letters")
 
 
@@ -800,7 +892,7 @@ def test_queues_bound_the_concurrency_of_their_functions() -> None:
 
 
 @pytest.mark.parametrize(
-    "queue", [IDENTITY_CENTER_QUEUE, BASELINE_QUEUE, SWEEP_QUEUE, IAM_SWEEP_QUEUE]
+    "queue", [IDENTITY_CENTER_QUEUE, BASELINE_QUEUE, SWEEP_QUEUE, IAM_SWEEP_QUEUE, OPERATOR_QUEUE]
 )
 def test_what_takes_long_has_the_functions_time_alone(queue: str) -> None:
     (source,) = (
@@ -833,11 +925,13 @@ def test_the_stream_wakes_the_notifier_only_for_what_is_untold_and_for_canaries(
     def wakes(event: Resource) -> bool:
         return any(matches(pattern, event) for pattern in patterns)
 
-    untold = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"untold": {"S": "yes"}}}}
+    untold = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"untold": {"S": "untold"}}}}
+    later = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"untold": {"S": "later"}}}}
     canary = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"canary": {"S": "iam"}}}}
     told = {"eventName": "MODIFY", "dynamodb": {"NewImage": {"pk": {"S": "finding"}}}}
     removed = {"eventName": "REMOVE", "dynamodb": {}}
-    assert [wakes(event) for event in (untold, canary, told, removed)] == [True, True, False, False]
+    assert [wakes(event) for event in (untold, canary)] == [True, True]
+    assert [wakes(event) for event in (later, told, removed)] == [False, False, False]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -865,6 +959,7 @@ def test_waiting_events_alarm() -> None:
         SWEEP_QUEUE: 2 * LONGEST_DELAY_SECONDS,
         IAM_SWEEP_QUEUE: 4 * 3600,
         "keyward-settings-guard": 900,
+        OPERATOR_QUEUE: 300,
     }
 
 
@@ -1072,20 +1167,55 @@ def test_inventories_are_encrypted_kept_for_a_while_and_this_accounts_alone() ->
     }
 
 
-def test_a_guard_leaves_its_own_part_of_an_inventory_and_only_the_operator_reads() -> None:
-    rights = {
-        (function, action): [resource.partition("/")[2] for resource in one["Resource"]]
+def rights_in(bucket: str) -> dict[tuple[str, str], list[str]]:
+    """Return who may do what where in a bucket of Keyward's."""
+    arn = f"arn:aws:s3:::keyward-{bucket}-{HUB_ACCOUNT}-us-east-1"
+    return {
+        (function, action): [resource.removeprefix(f"{arn}/") for resource in one["Resource"]]
         for function in FUNCTIONS
         for one in allowed(HUB, f"{function}Role")
         for action in one["Action"]
-        if action.startswith("s3:")
+        if action.startswith("s3:") and one["Resource"][0].startswith(arn)
     }
-    assert rights == {
+
+
+def test_a_guard_leaves_its_own_part_of_an_inventory_and_operator_and_report_read() -> None:
+    listed = ["arn:aws:s3:::keyward-inventory-111122223333-us-east-1"]
+    assert rights_in("inventory") == {
         ("IamGuard", "s3:PutObject"): ["inventory/*/iam/*"],
         ("IdentityCenterGuard", "s3:PutObject"): ["inventory/*/identity-center/*"],
         ("Operator", "s3:GetObject"): ["inventory/*"],
-        ("Operator", "s3:ListBucket"): [""],
+        ("Operator", "s3:ListBucket"): listed,
+        ("Report", "s3:GetObject"): ["inventory/*"],
+        ("Report", "s3:ListBucket"): listed,
     }
+
+
+def test_reports_are_written_by_their_function_and_deleted_by_nobody() -> None:
+    listed = ["arn:aws:s3:::keyward-reports-111122223333-us-east-1"]
+    assert rights_in("reports") == {
+        ("Operator", "s3:GetObject"): ["reports/*"],
+        ("Operator", "s3:ListBucket"): listed,
+        ("Report", "s3:GetObject"): ["reports/*"],
+        ("Report", "s3:PutObject"): ["reports/*"],
+        ("Report", "s3:ListBucket"): listed,
+    }
+
+
+def test_reports_are_encrypted_kept_and_locked_where_a_parameter_says_so() -> None:
+    resource, bucket = HUB.resources["Reports"], HUB.properties("Reports")
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert not [one for one in bucket["LifecycleConfiguration"]["Rules"] if "Expiration" in one]
+    assert bucket["ObjectLockEnabled"] is True
+    retention = bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert retention == {"Mode": "GOVERNANCE", "Days": "30"}
+    assert "ObjectLockConfiguration" not in HUB_ALONE.properties("Reports")
+    denied = {one["Sid"] for one in policy_of(HUB, "ReportsPolicy") if one["Effect"] == "Deny"}
+    assert denied == {"EncryptedOnTheWay", "ThisAccountOnly"}
 
 
 def test_every_queue_is_encrypted() -> None:
@@ -1157,8 +1287,16 @@ def test_functions_are_told_names_and_no_secret(function: str) -> None:
     }
     some = {
         **dict(SENDING.values()),
-        "KEYWARD_INVENTORY_BUCKET": {"IamGuard", "IdentityCenterGuard", "Operator"},
+        "KEYWARD_INVENTORY_BUCKET": {"IamGuard", "IdentityCenterGuard", "Operator", "Report"},
         "KEYWARD_TOPIC_ARN": {"Notifier", "Operator"},
+        "KEYWARD_OUT_BUS": {"Notifier"},
+        "KEYWARD_SECURITY_HUB": {"Notifier"},
+        "KEYWARD_MAIL_FROM": {"Notifier"},
+        "KEYWARD_SLACK_SECRET_ARN": {"Notifier", "Operator"},
+        "KEYWARD_SLACK_URL": {"Notifier", "Operator"},
+        "KEYWARD_SLACK_SIGNING_SECRET_ARN": {"SlackIngress"},
+        "KEYWARD_REPORTS_BUCKET": {"Operator", "Report"},
+        "KEYWARD_REPORT_FUNCTION": {"Operator"},
     }
     assert told == everywhere | {name for name, functions in some.items() if function in functions}
 
@@ -1774,6 +1912,15 @@ def test_what_no_emulator_takes_is_left_out_locally() -> None:
     }
     elsewhere = hub(region="eu-central-1", Local="true", ControlTowerRegion="eu-west-1")
     assert not elsewhere.of_type("AWS::CloudFormation::StackSet")
+
+
+def test_only_an_emulator_is_told_where_slack_is() -> None:
+    elsewhere = hub(LocalSlackUrl="http://127.0.0.1:8080/api/", **OPERATORS)
+    for function in ("Notifier", "Operator"):
+        on_aws = elsewhere.properties(function)["Environment"]["Variables"]
+        locally = LOCAL.properties(function)["Environment"]["Variables"]
+        assert on_aws["KEYWARD_SLACK_URL"] == ""
+        assert locally["KEYWARD_SLACK_URL"] == "http://127.0.0.1:8080/api/"
 
 
 def test_an_address_is_subscribed_only_if_given() -> None:

@@ -37,8 +37,10 @@ ADVICE = {
         "of keyward-notifier, then delete them"
     ),
     "keyward-operator": (
-        "requests that somebody sent without waiting for the answer: ask again, then delete them"
+        "requests that somebody sent without waiting for the answer, and presses of buttons: ask "
+        "again, then delete them"
     ),
+    "keyward-report": "reports that could not be made: ask for another, then delete them",
 }
 """Dead letters that go nowhere, by what they are of, and what to do instead."""
 
