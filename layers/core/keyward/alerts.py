@@ -36,7 +36,7 @@ def alert(what: FindingRecord | Notice) -> Alert:
 
 
 def _of_finding(record: FindingRecord) -> Alert:
-    done = _done(record)
+    done = done_in_short(record)
     shown = record.details[:DETAIL_LINES]
     more = len(record.details) - len(shown)
     lines = [
@@ -46,14 +46,14 @@ def _of_finding(record: FindingRecord) -> Alert:
         "",
         f"What:     {clean(record.subject)}",
         f"Where:    account {record.account}, seen in {clean(record.evidence.region)}",
-        f"Who:      {_who(record)}",
+        f"Who:      {who(record)}",
         *_owner(record),
         f"From:     {clean(record.evidence.source_ip or 'address unknown')}",
         f"When:     {record.evidence.event_time:%Y-%m-%d %H:%M:%S} UTC",
         f"Event:    {clean(record.evidence.event_name)} {clean(record.evidence.event_id)}",
         f"Rule:     {', '.join((record.rule, *record.also))} (mode {record.mode})",
-        f"Done:     {_what_was_done(record)}",
-        f"Way back: {_way_back(record)}",
+        f"Done:     {what_was_done(record)}",
+        f"Way back: {way_back(record)}",
         f"To fix:   {clean(record.fix)}",
         "",
         f"Finding {record.key}, episode {record.episode}, settings {record.settings_version}",
@@ -77,19 +77,20 @@ def _of_finding(record: FindingRecord) -> Alert:
     )
 
 
-def _who(record: FindingRecord) -> str:
+def who(record: FindingRecord) -> str:
+    """Who did it, as far as the event tells: harmless text on one line."""
     is_by_itself = record.evidence.actor == "Keyward"
     return "unknown: a sweep found it" if is_by_itself else clean(record.evidence.actor)
 
 
-def _is_warning(record: FindingRecord) -> bool:
+def is_warning(record: FindingRecord) -> bool:
     """Whether its owner is warned: it is acted on later, unless something changes."""
     return record.state is State.OPEN and record.grace_until is not None
 
 
 def _owner(record: FindingRecord) -> list[str]:
     """Who is to be warned; nothing where nobody is and nobody was."""
-    if record.owner is None and not _is_warning(record):
+    if record.owner is None and not is_warning(record):
         return []
     return [f"Owner:    {clean(record.owner or 'nobody knows: no tag, exemption or event tells')}"]
 
@@ -103,6 +104,11 @@ def _of_notice(notice: Notice) -> Alert:
                 "",
                 clean(notice.text, limit=2000),
                 *(["", *(clean(line) for line in notice.details)] if notice.details else []),
+                *(
+                    ["", *(f"{name}: {at}" for name, at in notice.links.items())]
+                    if notice.links
+                    else []
+                ),
             )
         ),
         attributes={
@@ -145,12 +151,12 @@ def digest(
 def _line(item: FindingRecord | Notice) -> str:
     if isinstance(item, Notice):
         return clean(item.title)
-    return f"{clean(item.subject)} in {item.account}: {_done(item).lower()} ({item.key})"
+    return f"{clean(item.subject)} in {item.account}: {done_in_short(item).lower()} ({item.key})"
 
 
-def _done(record: FindingRecord) -> str:
+def done_in_short(record: FindingRecord) -> str:
     """What became of it, in the words of what was asked for."""
-    if _is_warning(record):
+    if is_warning(record):
         return f"Warning, acts on {record.grace_until:%Y-%m-%d}"
     if record.action is not None and record.state is State.ACTED:
         return _ACTED.get(record.action.name, _DONE[State.ACTED])
@@ -184,10 +190,11 @@ _DONE = {
 }
 
 
-def _what_was_done(record: FindingRecord) -> str:
+def what_was_done(record: FindingRecord) -> str:
+    """What Keyward did, or why it did nothing: harmless text on one line."""
     if record.pending is not None and record.state in {State.ACTING, State.RELEASING}:
         return f"under way: {clean(record.pending.stage)}"
-    if _is_warning(record):
+    if is_warning(record):
         act = record.would.action if record.would is not None else None
         will = _WILL.get(act or "", f"Keyward does what the rule asks for ({act})")
         return (
@@ -201,7 +208,8 @@ def _what_was_done(record: FindingRecord) -> str:
     return f"nothing: rule {record.rule} is in mode {record.mode}"
 
 
-def _way_back(record: FindingRecord) -> str:
+def way_back(record: FindingRecord) -> str:
+    """How to undo what was done: the exact command, where there is one."""
     match record.state:
         case State.ACTED | State.FAILED | State.ACTING:
             return f'keyward release {record.key} --reason "..."'

@@ -22,6 +22,28 @@ TOLD_AFTER = timedelta(days=7)
 NAMED_RULES = 10
 """So many of its rules are named."""
 
+EXEMPTABLE = frozenset(
+    {
+        "AccessKey",
+        "AccountAccess",
+        "AccountAssignment",
+        "AccountLifecycle",
+        "ConsolePassword",
+        "Contained",
+        "DirectoryIdentity",
+        "GroupMembership",
+        "IamPrincipal",
+        "IamUser",
+        "IdentityCenterChange",
+        "OrganizationChange",
+        "PermissionSet",
+        "SignIn",
+        "StaticCredential",
+        "UserPolicy",
+    }
+)
+"""Kinds of subjects that an exemption can name: by the user's id, or by their own."""
+
 
 class Exemption(Setting):
     """/keyward/exemptions/<id>: these rules leave this subject alone until then."""

@@ -1,8 +1,20 @@
 """Text from events, made harmless before people or their tools read it."""
 
+import re
 import unicodedata
 
 ELLIPSIS = "..."
+
+_MARKUP = str.maketrans(
+    {"*": "\u2217", "_": "\u02cd", "~": "\u223c", "`": "\u02cb", ":": "\u2236", "#": "\u266f"}
+)
+"""What is markup, an emoji or an address to Slack -> what looks like it and is none.
+
+Source: https://docs.slack.dev/messaging/formatting-message-text#basic-formatting
+"""
+
+_SCHEME = re.compile(r"(?i)(?<![a-z0-9])(javascript|vbscript|data|mailto|tel|slack):|:(?=//)")
+"""How addresses begin that an app could make a link of."""
 
 
 def clean(value: object, *, limit: int = 300) -> str:
@@ -20,6 +32,20 @@ def clean(value: object, *, limit: int = 300) -> str:
     line = line.replace("&", "+").replace("<", "(").replace(">", ")")
     for mention in ("@here", "@channel", "@everyone"):
         line = line.replace(mention, mention.replace("@", "(at)"))
+    return _cut(line, limit)
+
+
+def unlinked(value: object, *, limit: int = 300) -> str:
+    """The same as `clean`, with no address that an app could make a link of."""
+    return _cut(_SCHEME.sub(r"\1[:]", clean(value, limit=limit)), limit)
+
+
+def defanged(value: object, *, limit: int = 300) -> str:
+    """The same as `clean`, with nothing that is markup, emoji or link where markup is read."""
+    return clean(value, limit=limit).translate(_MARKUP)
+
+
+def _cut(line: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - len(ELLIPSIS)] + ELLIPSIS
 
 
