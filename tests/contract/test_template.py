@@ -443,6 +443,11 @@ def test_the_internet_reaches_one_function_and_only_where_slack_has_buttons() ->
         one for one in HUB.of_type("AWS::Lambda::Permission").values() if one["Principal"] == "*"
     ]
     assert {one["FunctionName"] for one in public} == {"keyward-slack-ingress"}
+    # Both are needed, and the second counts for the URL alone.
+    # Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+    conditions = {one["Action"]: one for one in public}
+    assert conditions["lambda:InvokeFunctionUrl"]["FunctionUrlAuthType"] == "NONE"
+    assert conditions["lambda:InvokeFunction"]["InvokedViaFunctionUrl"] is True
     for stack in (HUB_ALONE, hub(SlackSecretArn=SLACK_SECRET)):
         assert not stack.of_type("AWS::Lambda::Url")
         assert "SlackIngress" not in stack.resources
@@ -1665,6 +1670,13 @@ SILENCING = [
     ),
     record("lambda", "DeleteFunction20150331", functionName="keyward-notifier"),
     record("lambda", "PutFunctionConcurrency20171031", functionName="keyward-iam-guard"),
+    record("lambda", "AddPermission20150331v2", functionName="keyward-operator"),
+    record("lambda", "CreateFunctionUrlConfig", functionName="keyward-operator"),
+    record("lambda", "UpdateFunctionUrlConfig", functionName="keyward-slack-ingress"),
+    record("secretsmanager", "PutSecretValue", secretId="keyward/slack-signing"),
+    record("secretsmanager", "UpdateSecret", secretId=SIGNING_SECRET),
+    record("secretsmanager", "DeleteSecret", secretId=SLACK_SECRET),
+    record("secretsmanager", "PutResourcePolicy", secretId="keyward/slack"),
     record("dynamodb", "DeleteTable", tableName="keyward-ledger"),
     record("dynamodb", "UpdateTable", tableName=f"arn:aws:dynamodb:{ARN}:table/keyward-ledger"),
     record("sqs", "PurgeQueue", queueUrl=f"{QUEUES}keyward-iam-guard"),
@@ -1695,6 +1707,7 @@ HARMLESS = [
     record("dynamodb", "DeleteTable", tableName="shop"),
     record("s3", "DeleteBucket", bucketName="shop-inventory-of-keyward-x"),
     record("scheduler", "DeleteSchedule", name="nightly", groupName="shop"),
+    record("secretsmanager", "PutSecretValue", secretId="shop/keyward/slack"),
     record("sqs", "PurgeQueue", queueUrl=f"{QUEUES}shop"),
     record("sns", "Unsubscribe", subscriptionArn=f"arn:aws:sns:{ARN}:shop:1-2-3"),
     record("cloudformation", "DeleteStack", stackName="shop"),

@@ -11,6 +11,8 @@ LAMBDA = "lambda.amazonaws.com"
 EVENTS = "events.amazonaws.com"
 IAM = "iam.amazonaws.com"
 S3 = "s3.amazonaws.com"
+SECRETS = "secretsmanager.amazonaws.com"
+SECRET = f"arn:aws:secretsmanager:eu-central-1:{HUB}:secret:keyward/slack-AbCdEf"
 SCHEDULER = "scheduler.amazonaws.com"
 SSM = "ssm.amazonaws.com"
 CFN = "cloudformation.amazonaws.com"
@@ -39,6 +41,8 @@ def names(source: str, event: str, parameters: object, response: object = None) 
         (EVENTS, "DeleteEventBus", {"name": "keyward"}, "keyward"),
         (EVENTS, "PutPermission", {"eventBusName": "keyward"}, "keyward"),
         (S3, "PutBucketPolicy", {"bucketName": "keyward-inventory-1"}, "keyward-inventory-1"),
+        (SECRETS, "PutSecretValue", {"secretId": "keyward/slack"}, "keyward/slack"),
+        (SECRETS, "DeleteSecret", {"secretId": SECRET}, "keyward/slack-AbCdEf"),
         (SCHEDULER, "UpdateSchedule", {"name": "keyward-sweep", "groupName": "x"}, "keyward-sweep"),
         (SCHEDULER, "DeleteScheduleGroup", {"name": "keyward"}, "keyward"),
         (
@@ -139,6 +143,7 @@ def test_a_change_of_keywards_own_is_seen(
         (CFN, "DeleteStack", {"stackName": "StackSet-orders-keyward"}),
         ("dynamodb.amazonaws.com", "DeleteTable", {"tableName": "orders"}),
         ("sqs.amazonaws.com", "DeleteQueue", {"queueUrl": f"{QUEUES}/orders"}),
+        (SECRETS, "PutSecretValue", {"secretId": "shop/keyward/slack"}),
         ("sns.amazonaws.com", "DeleteTopic", {"topicArn": f"arn:aws:sns:x:{HUB}:orders"}),
         ("sns.amazonaws.com", "DeleteTopic", {"topicArn": "keyward-alerts"}),
     ],
@@ -191,7 +196,7 @@ def test_an_event_that_says_nothing_at_all_is_refused(source: str, event: str) -
 FIELDS = (
     *("name", "rule", "eventBusName", "functionName", "roleName", "groupName", "names"),
     *("stackName", "stackSetName", "tableName", "queueUrl", "topicArn", "subscriptionArn"),
-    "bucketName",
+    *("bucketName", "secretId"),
 )
 
 

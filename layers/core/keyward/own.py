@@ -48,12 +48,15 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     # CloudTrail puts the API's version into these names.
     # Source: https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html
     "lambda.amazonaws.com": (
+        "AddPermission20150331v2",
+        "CreateFunctionUrlConfig",
         "DeleteEventSourceMapping20150331",
         "DeleteFunction20150331",
         "PutFunctionConcurrency20171031",
         "UpdateEventSourceMapping20150331",
         "UpdateFunctionCode20150331v2",
         "UpdateFunctionConfiguration20150331v2",
+        "UpdateFunctionUrlConfig",
     ),
     # Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html
     "s3.amazonaws.com": (
@@ -61,6 +64,14 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
         "DeleteBucketPolicy",
         "PutBucketLifecycle",
         "PutBucketPolicy",
+    ),
+    # Who writes Slack's signing secret can press buttons. Secrets' names begin keyward/.
+    # Source: https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html
+    "secretsmanager.amazonaws.com": (
+        "DeleteSecret",
+        "PutResourcePolicy",
+        "PutSecretValue",
+        "UpdateSecret",
     ),
     # Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/logging-using-cloudtrail.html
     "scheduler.amazonaws.com": ("DeleteSchedule", "DeleteScheduleGroup", "UpdateSchedule"),
@@ -204,6 +215,12 @@ def _buckets(hint: Hint) -> Iterable[str]:
     return _ours(text_of(hint.parameters, "bucketName") or "")
 
 
+def _secrets(hint: Hint) -> Iterable[str]:
+    """Secrets by name or ARN, in which six random characters follow the name."""
+    name = _after(text_of(hint.parameters, "secretId"), ":secret:")
+    return (name,) if name.startswith("keyward/") or _is_ours(name) else ()
+
+
 def _schedules(hint: Hint) -> Iterable[str]:
     """Schedules, and the group of that name."""
     return _ours(text_of(hint.parameters, "name") or "")
@@ -248,6 +265,7 @@ _NAMED: Mapping[str, Callable[[Hint], Iterable[str]]] = {
     "iam.amazonaws.com": _roles_and_groups,
     "lambda.amazonaws.com": _functions,
     "s3.amazonaws.com": _buckets,
+    "secretsmanager.amazonaws.com": _secrets,
     "scheduler.amazonaws.com": _schedules,
     "sns.amazonaws.com": _topics,
     "sqs.amazonaws.com": _queues,
