@@ -137,6 +137,7 @@ class _CheckMessage(BaseModel):
     time: AwareDatetime
     why: Name = Field(max_length=64)
     parameters: dict[str, str]
+    order: str | None = Field(default=None, pattern=r"^[0-9a-f]{20}$")
 
 
 class _RolloutMessage(BaseModel):
@@ -242,8 +243,12 @@ def check_message(  # noqa: PLR0913 - all of it by name
     time: datetime,
     why: str,
     parameters: Mapping[str, str],
+    order: str | None = None,
 ) -> str:
-    """Keyward's word to itself: judge anew what these parameters name; `why` is for the record."""
+    """Keyward's word to itself: judge anew what these parameters name; `why` is for the record.
+
+    `order` is the key of the finding that somebody ordered to be acted on.
+    """
     return _CheckMessage(
         keyward="check",
         id=id_,
@@ -252,7 +257,8 @@ def check_message(  # noqa: PLR0913 - all of it by name
         time=time,
         why=why,
         parameters=dict(parameters),
-    ).model_dump_json()
+        order=order,
+    ).model_dump_json(exclude_none=True)
 
 
 KEYWARD = "keyward"
@@ -306,6 +312,7 @@ def message(  # noqa: PLR0911 - a case each
         account=check.account,
         region=check.region,
         parameters=check.parameters,
+        order=check.order,
     )
 
 
@@ -317,6 +324,7 @@ def own_look(  # noqa: PLR0913 - all of it by name
     account: str,
     region: str,
     parameters: Mapping[str, str] | None = None,
+    order: str | None = None,
 ) -> Hint:
     """What Keyward judges by where it looks by itself: nobody did anything."""
     return Hint(
@@ -329,7 +337,8 @@ def own_look(  # noqa: PLR0913 - all of it by name
         actor=Actor(type="Keyward", invoked_by="Keyward"),
         parameters=dict(parameters or {}),
         response={},
-        origin="sweep",
+        origin="sweep" if order is None else "order",
+        order=order,
     )
 
 

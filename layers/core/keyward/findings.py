@@ -8,7 +8,14 @@ from enum import StrEnum
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from keyward.actions import Action, Before, Enforcement, Pending, Target
-from keyward.model import AccountId, Actor, PermissionSetAttributes, Subject
+from keyward.model import (
+    AccountId,
+    Actor,
+    CustomerPolicy,
+    PermissionSetAttributes,
+    PolicyDocument,
+    Subject,
+)
 
 
 class Severity(StrEnum):
@@ -56,6 +63,7 @@ class Reason:
     it is not so is then no news, and the code is the same either way. `report_only`: nothing is to
     be done about it, whatever the rule's mode. `wanted`: what a permission set should be instead,
     where that is less than all that the catalogue says: nothing else of it is then touched.
+    `policy` is the one of a permission set's that it is about.
     `since` is when the violation came about, where that is later than the subject itself: a key is
     too old long after it was made. `grace_days`: so long the owner is warned before it is acted on.
     """
@@ -67,6 +75,7 @@ class Reason:
     maybe: bool = False
     report_only: bool = False
     wanted: PermissionSetAttributes | None = None
+    policy: PolicyDocument | CustomerPolicy | None = None
     since: datetime | None = None
     grace_days: int = 0
 
@@ -190,6 +199,7 @@ class FindingRecord(BaseModel):
     anybody knows; `grace_until` when it is acted on if nothing changes: the owner was warned.
     `follows`: what is untold is how it goes on, for those alone who were told how it began.
     `acknowledged` says who has seen it, `awaited` who asked for a release that takes another.
+    `ordered_by` is who ordered the act: it goes on, whatever the rule's mode.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -232,6 +242,7 @@ class FindingRecord(BaseModel):
     follows: bool = False
     acknowledged: Acknowledged | None = None
     awaited: Awaited | None = None
+    ordered_by: str | None = None
     history: tuple[Moment, ...] = ()
 
     @property

@@ -157,6 +157,7 @@ class Ledger:
             ),
             before=before,
             now=now,
+            old=self.finding(planned.finding.key) if planned.order is not None else None,
         )
 
     def settle(self, planned: Plan, *, why: str, now: datetime) -> Begun:

@@ -821,7 +821,8 @@ class Hint:
 
     `account` is the envelope's, and agrees with the record's. `parameters`, `response`,
     `additional` and `details` are CloudTrail's requestParameters, responseElements,
-    additionalEventData and serviceEventDetails, {} where absent.
+    additionalEventData and serviceEventDetails, {} where absent. `order` is the key of the finding
+    that somebody ordered to be acted on: that one alone is looked at.
     """
 
     event_id: str
@@ -836,4 +837,5 @@ class Hint:
     response: Mapping[str, object]
     additional: Mapping[str, object] = field(default_factory=dict)
     details: Mapping[str, object] = field(default_factory=dict)
-    origin: Literal["event", "sweep"] = "event"
+    origin: Literal["event", "sweep", "order"] = "event"
+    order: str | None = None

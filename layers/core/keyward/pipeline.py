@@ -57,13 +57,14 @@ from keyward.model import (
     PermissionSet,
     Subject,
 )
-from keyward.observability import count, logger
+from keyward.observability import count, count_by, logger, took
 from keyward.planner import Plan
 from keyward.releasing import LONGEST_WAIT_SECONDS
 from keyward.rule import AnyRule, InForce, in_force, judge
 from keyward.services import Services
 from keyward.settings import Mode
 from keyward.sweep import ScimToken
+from keyward.told import Order
 
 SOON_SECONDS = {
     "Busy": 5,
@@ -111,7 +112,10 @@ def enforce(body: str, *, rules: Iterable[AnyRule], services: Services, now: dat
             if _is_look_at_user(hint):
                 # It tells what is so by now: a late one must not take back what was found since.
                 hint = replace(hint, time=max(hint.time, now))
-            _enforce(hint, body, rules=rules, services=services, now=now)
+            if hint.order is not None:
+                _carry_out(hint, body, rules=rules, services=services, now=now)
+            else:
+                _enforce(hint, body, rules=rules, services=services, now=now)
 
 
 def _enforce(
@@ -146,6 +150,38 @@ def _enforce(
         _have_looked_at_again(hint, claimed, rules=rules, settings=settings, services=services)
 
 
+def _carry_out(
+    hint: Hint, body: str, *, rules: tuple[AnyRule, ...], services: Services, now: datetime
+) -> None:
+    """Does to one finding what somebody ordered, by what is so now; to all others nothing.
+
+    An order that is too old, was carried out, or is about an earlier episode does nothing. What a
+    crash left is finished by this message's next delivery, however old the order is by then.
+    """
+    key = hint.order or ""
+    ledger = services.ledger
+    record = ledger.finding(key)
+    if record is not None and record.state is State.ACTING and record.ordered_by is not None:
+        if record.pending is None and planner.is_late(record, 0, now=now):
+            message = f"finding {key}: another worker is at it; try again later"
+            raise GatewayError(message, code="Busy", retryable=True)
+        _follow(Follow(finding=key, ticket=0), rules=rules, services=services, now=now)
+        return
+    order = ledger.order(key, now=now)
+    if order is None or record is None or not planner.is_to_be_carried_out(order, record):
+        logger.info("order is over", event_id=hint.event_id, finding=key)
+        return
+    its = tuple(rule for rule in rules if rule.id == record.rule)
+    settings = in_force(services.accepted(now), rules)
+    claimed = facts.claimed(hint, settings.catalogue, settings.baselines)
+    suspected = judge(its, claimed, hint=hint, settings=settings)
+    case = _Case(hint=hint, rules=its, settings=settings, services=services, now=now, order=order)
+    if not suspected:
+        case.tell_not_done("its rule or settings have nothing against it any more")
+    elif seconds := case.take(suspected):
+        services.queue_of(record.rule).send(body, delay_seconds=seconds)
+
+
 def _remember_tokens(claimed: Iterable[Subject], hint: Hint, services: Services) -> None:
     """Keeps when a SCIM token was made, and lets one go that is gone: no API tells of any.
 
@@ -178,6 +214,8 @@ class _Case:
     settings: InForce
     services: Services
     now: datetime
+    order: Order | None = None
+    """By whose order one finding is acted on."""
 
     def take(self, suspected: list[Finding]) -> int:
         """Confirms what is suspected, and does all that follows.
@@ -187,9 +225,13 @@ class _Case:
         """
         if not self.services.is_member(self.hint.account, self.now):
             _tell_of_stranger(self.hint, self.services, self.now)
+            self.tell_not_done("its account is no active member of the organization")
             return 0
         try:
             confirmed, unconfirmed, exempt = self._looked_at(suspected)
+            if self.order is not None:
+                self._carry_out(self.order, confirmed, exempt)
+                return 0
             self.each(
                 (
                     *((self.act, planned) for planned in self.plan(confirmed)),
@@ -202,10 +244,65 @@ class _Case:
                 isinstance(it.subject, OfIdentityCenter | OfAccounts) for it in suspected
             )
             is_late = self.now - self.hint.time > converging.PATIENCE
+            if self.order is not None and not error.retryable:
+                self.tell_not_done(f"{planner.OUT_OF_REACH}: {error}")
+                return 0
             if error.code not in SOON_SECONDS or is_late or not of_center:
                 raise
             return _soon(error.code, self.now - self.hint.time)
         return 0
+
+    def _carry_out(self, order: Order, confirmed: list[Finding], exempt: list[Plan]) -> None:
+        """Acts on the one finding that an order is about, or records why not.
+
+        What failed before, and isn't so any more, may be half done: an operator decides.
+        """
+        ledger = self.services.ledger
+        record = ledger.finding(order.finding)
+        if record is None or not planner.is_to_be_carried_out(order, record):
+            return
+        covered = [planned for planned in exempt if planned.finding.key == record.key]
+        meant = [finding for finding in confirmed if finding.key == record.key]
+        for planned in covered:
+            self.note(planned)
+        for finding in meant:
+            planned = planner.plan_of_order(
+                finding,
+                order,
+                record,
+                settings=self.settings,
+                hub_account=self.services.environment.hub_account,
+                now=self.now,
+            )
+            self._act_as_ordered(planned)
+        if covered or meant:
+            return
+        if record.state is State.OPEN:
+            ledger.resolve(record, why=f"{planner.said(order)}; {GONE}", now=self.now)
+        else:
+            self.tell_not_done(GONE)
+
+    def _act_as_ordered(self, planned: Plan) -> None:
+        planned, before = self._with_what_is(planned)
+        if planned.action is None:
+            self.tell_not_done(planned.held or planner.UNIDENTIFIED)
+            return
+        begun = self._begin(planned, before)
+        if begun.over_budget:
+            self.tell_not_done(planner.OVER_BUDGET)
+        elif begun.released:
+            self.tell_not_done("an operator released it, and that holds")
+
+    def tell_not_done(self, why: str) -> None:
+        """Records that the order was not carried out, and has that told: once."""
+        ledger, order = self.services.ledger, self.order
+        record = ledger.finding(order.finding) if order is not None else None
+        if order is None or record is None or not planner.is_to_be_carried_out(order, record):
+            return
+        logger.warning("order not carried out", finding=record.key, reason=why)
+        count("OrdersNotDone")
+        if (told := planner.not_carried_out(record, order, why, now=self.now)) is not None:
+            ledger.finish(told, replacing=record)
 
     def _looked_at(
         self, suspected: list[Finding]
@@ -216,7 +313,7 @@ class _Case:
         except GatewayError as error:
             if not error.retryable or error.code in STALE_CREDENTIALS:
                 self.services.forget(self.hint.account)
-            if error.retryable:
+            if error.retryable or self.order is not None:
                 raise
             return self.cannot_look(suspected, error), [], []
 
@@ -237,7 +334,7 @@ class _Case:
         )
         judged = self._judge(known)
         exempt, named = self._without_exempt(judged)
-        if self._looks_at_user:  # what isn't there is exempt from nothing
+        if self._is_look:  # what isn't there is exempt from nothing
             exempt, named = [], judged
         excused += [planned for planned in exempt if not planned.finding.reason.maybe]
         unsure = _subjects(finding for finding in named if finding.reason.maybe)
@@ -247,7 +344,7 @@ class _Case:
         judged = self._judge(present)
         exempt, confirmed = self._without_exempt(judged)
         borne_out = confirmed
-        if self._looks_at_user:
+        if self._is_look:
             excused, borne_out = excused + exempt, judged
         unconfirmed = [finding for finding in others if finding.subject in gone]
         unconfirmed += [finding for finding in named if not _is_borne_out(finding, borne_out)]
@@ -275,21 +372,27 @@ class _Case:
         """Records a confirmed finding and, where the plan says so, acts on it."""
         if planned.action is None and self._is_told(planned.finding):
             return
-        before = None
-        if planned.action is not None:
-            subject = planned.finding.subject
-            reach = self.services.reach(self.hint.account, self.now)
-            try:
-                action, before = executor.look(planned.action, subject=subject, reach=reach)
-            except GatewayError as error:
-                if error.retryable or isinstance(error, NotFoundError):
-                    raise
-                planned = _held(planned, error)
-            else:
-                planned = replace(planned, action=action)
-                before = _before_containment(subject, before)
+        planned, before = self._with_what_is(planned)
         if planned.warns and planned.owner is None:
             planned = replace(planned, owner=self.maker(planned.finding))
+        self._begin(planned, before)
+
+    def _with_what_is(self, planned: Plan) -> tuple[Plan, Before | None]:
+        """The plan with its objects named, and what an undo needs; held where AWS denies that."""
+        if planned.action is None:
+            return planned, None
+        subject = planned.finding.subject
+        reach = self.services.reach(self.hint.account, self.now)
+        try:
+            action, before = executor.look(planned.action, subject=subject, reach=reach)
+        except GatewayError as error:
+            if error.retryable or isinstance(error, NotFoundError):
+                raise
+            return _held(planned, error), None
+        return replace(planned, action=action), _before_containment(subject, before)
+
+    def _begin(self, planned: Plan, before: Before | None) -> Begun:
+        """Writes finding and intent, and acts on an intent that was written."""
         begun = self.services.ledger.begin(planned, before=before, now=self.now)
         logger.info(
             "finding recorded",
@@ -301,11 +404,17 @@ class _Case:
             released=begun.released,
         )
         count("FindingsRecorded")
+        count_by(
+            "FindingsRecorded", rule=planned.finding.rule, severity=planned.finding.severity.value
+        )
+        if begun.proceed and not begun.took_over and planned.spend is not None:
+            count("BudgetUsed")
         if begun.over_budget:
             self._tell_of_budget(planned)
         if begun.proceed and begun.record is not None and _shows_no_more(planned.finding.subject):
             self._have_finished(begun.record)
         self._complete(begun, before)
+        return begun
 
     def maker(self, finding: Finding) -> str | None:
         """Who is to be warned where nothing names an owner: who made it, as the ledger has it.
@@ -407,6 +516,11 @@ class _Case:
     def _looks_at_user(self) -> bool:
         """Whether a sweep has an IAM user looked at: nobody did anything."""
         return _is_look_at_user(self.hint)
+
+    @property
+    def _is_look(self) -> bool:
+        """Whether it is about what is so: nobody claims anything."""
+        return self._looks_at_user or self.order is not None
 
     def _is_told(self, finding: Finding) -> bool:
         """Whether an event led to a finding of another rule, which names all of this one's.
@@ -519,6 +633,9 @@ def _finish(
     if is_gone and not _failed_of_late(record, now):
         _have_names_looked_up(record, services, now)
     _count_end(record, name, state, outcome)
+    if finished.state is State.ACTED and finished.evidence.actor != planner.KEYWARD:
+        since = services.clock() - finished.evidence.event_time
+        took("TimeToContain", max(0.0, since.total_seconds()))
 
 
 def _count_end(record: FindingRecord, name: str, state: State, outcome: Done) -> None:
@@ -626,9 +743,13 @@ def _follow(
 def _why_not(
     record: FindingRecord, rules: tuple[AnyRule, ...], services: Services, now: datetime
 ) -> str | None:
-    """Why an act must not go on: the rule only reports, or an exemption covers the user, by now."""
+    """Why an act must not go on: the rule only reports, or an exemption covers the user, by now.
+
+    What somebody ordered needs no rule that enforces.
+    """
     settings = in_force(services.accepted(now), rules)
-    if record.rule in settings.rules and settings.mode(record.rule, now) is not Mode.ENFORCE:
+    is_known = record.ordered_by is None and record.rule in settings.rules
+    if is_known and settings.mode(record.rule, now) is not Mode.ENFORCE:
         return f"rule {record.rule} only reports now"
     if not isinstance(record.action, IamAction):
         return None

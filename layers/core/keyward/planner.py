@@ -19,6 +19,7 @@ from keyward.actions import (
     DeactivateCredential,
     DetachPolicy,
     Enforcement,
+    IamAction,
     Pending,
     PermissionSetTarget,
     ProvisionPermissionSet,
@@ -64,6 +65,7 @@ from keyward.principals import CONTROL_TOWER_SETS, protected, recognised
 from keyward.rule import InForce
 from keyward.settings import Mode
 from keyward.text import clean
+from keyward.told import Order
 
 LOOP_TIMES, LOOP_WINDOW = 5, timedelta(hours=1)
 """Access that was given so often within so long, and is missing again, is not given once more."""
@@ -77,6 +79,12 @@ KEYWARD = "Keyward"
 """How the record calls the actor where Keyward itself came upon something."""
 
 EXISTED = "existed before the rule began to enforce"
+
+UNIDENTIFIED = "what to act on could not be identified"
+
+ONLY_REPORTED = "it is only ever reported"
+
+OVER_BUDGET = "the action budget of this window is spent"
 
 AT_ONCE = datetime.min.replace(tzinfo=UTC)
 """When an act is due that needs no warning: before all others."""
@@ -92,6 +100,9 @@ MADE_BY_OTHERS = frozenset(
 
 FORGOTTEN = timedelta(days=30)
 """So long after its day nobody reckons with an act that was announced: it is announced anew."""
+
+FREE = frozenset({Enforcement.REAPPLY, Enforcement.ASSIGN_ACCESS})
+"""What costs no budget: it touches nothing new, or only gives what owners wrote down."""
 
 OUT_OF_REACH = "cannot enforce here"
 """How what held Keyward back begins where AWS didn't let it look, or act."""
@@ -125,7 +136,7 @@ class Plan:
     `would` is what mode enforce would do, and `also_would` what it would by each rule that is
     folded into this one. `due` is set where the rule acts only after a grace period: about when
     that is over, to tell which of several comes first. It stays where only a pause, a spent budget
-    or AWS is in the way. `owner` is who is then to be warned.
+    or AWS is in the way. `owner` is who is then to be warned. `order` is by whose order it acts.
     """
 
     finding: Finding
@@ -139,6 +150,7 @@ class Plan:
     also_would: Mapping[str, Would] = field(default_factory=dict)
     due: datetime | None = None
     owner: str | None = None
+    order: Order | None = None
 
     @property
     def warns(self) -> bool:
@@ -269,12 +281,12 @@ def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetim
         spared = f"protected principal: {why}"
         return replace(planned, finding=paging, held=spared, would=Would(held=spared))
     if finding.enforcement is Enforcement.REPORT or finding.reason.report_only:
-        return replace(planned, would=Would(held="it is only ever reported"))
+        return replace(planned, would=Would(held=ONLY_REPORTED))
     existed = _existed(finding, settings)
     held = _held(finding, settings=settings, hub_account=hub_account, now=now)
     action = None if held else _action(finding, settings, hub_account)
     if action is None:
-        held = held or "what to act on could not be identified"
+        held = held or UNIDENTIFIED
     name = action.name if action is not None else None
     planned = replace(planned, would=Would(action=name, held=held, existed=existed))
     if existed and settings.rules[finding.rule].existing != "enforce":
@@ -285,9 +297,40 @@ def _plan(finding: Finding, *, settings: InForce, hub_account: str, now: datetim
         return planned
     if action is None:
         return replace(planned, held=held)
-    if finding.enforcement in {Enforcement.REAPPLY, Enforcement.ASSIGN_ACCESS}:
+    if isinstance(action, IamAction):
+        planned = replace(planned, owner=owner_of(finding, settings))
+    if finding.enforcement in FREE:
         return replace(planned, action=action)
     return replace(planned, action=action, spend=_spend(finding, settings=settings, now=now))
+
+
+def plan_of_order(  # noqa: PLR0913 - all of it by name
+    finding: Finding,
+    order: Order,
+    record: FindingRecord,
+    *,
+    settings: InForce,
+    hub_account: str,
+    now: datetime,
+) -> Plan:
+    """The plan of a finding that somebody ordered to be acted on: as if its rule enforced.
+
+    What there was before is included, and nobody is warned first. All else that holds Keyward back
+    does so here, too. Who orders sees what he does: his act may take of the critical reserve. A
+    policy of a permission set that only a look found is the one that the finding is about.
+    """
+    subject = finding.subject
+    if isinstance(subject, PermissionSet) and subject.added is None:
+        finding = replace(finding, subject=replace(subject, added=finding.reason.policy))
+    judged = _plan(finding, settings=settings, hub_account=hub_account, now=now)
+    planned = replace(judged, action=None, held=None, spend=None, due=None, order=order)
+    held = (judged.would.held if judged.would is not None else None) or _made_by_others(record)
+    if held is not None:
+        return replace(planned, held=held)
+    planned = replace(planned, action=_action(finding, settings, hub_account))
+    if finding.enforcement in FREE:
+        return planned
+    return replace(planned, spend=_spend(finding, settings=settings, now=now, is_ordered=True))
 
 
 def _held(finding: Finding, *, settings: InForce, hub_account: str, now: datetime) -> str | None:
@@ -569,8 +612,10 @@ def _on_user(finding: Finding) -> Action | None:  # noqa: PLR0911 - a case each
             return None
 
 
-def _spend(finding: Finding, *, settings: InForce, now: datetime) -> Spend:
-    """What acting on the finding takes.
+def _spend(
+    finding: Finding, *, settings: InForce, now: datetime, is_ordered: bool = False
+) -> Spend:
+    """What acting on the finding takes: of the reserve what is critical, or ordered.
 
     A permission set is the organization's, and counts against no account's limit: that it lives in
     the management account says nothing of whom a restoration hits.
@@ -578,7 +623,8 @@ def _spend(finding: Finding, *, settings: InForce, now: datetime) -> Spend:
     budgets = settings.accepted.settings.budgets
     length = timedelta(minutes=budgets.window_minutes)
     window = int(now.timestamp() // length.total_seconds())
-    reserve = budgets.critical_reserve if finding.severity is Severity.CRITICAL else 0
+    may_use_reserve = is_ordered or finding.severity is Severity.CRITICAL
+    reserve = budgets.critical_reserve if may_use_reserve else 0
     is_set = isinstance(finding.subject, PermissionSet)
     return Spend(
         window=window,
@@ -590,9 +636,7 @@ def _spend(finding: Finding, *, settings: InForce, now: datetime) -> Spend:
 
 def over_budget(planned: Plan) -> Plan:
     """The same plan where no budget is left: the finding is recorded, nothing is done."""
-    return replace(
-        planned, action=None, spend=None, held="the action budget of this window is spent"
-    )
+    return replace(planned, action=None, spend=None, held=OVER_BUDGET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -622,7 +666,11 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     Where the rule warns first, the finding is open until its grace period is over: a warning is
     told once, and holds unless somebody decides that nothing is to be done. What Keyward did and is
     undone needs no second warning.
+    An order is carried out once, and only on the episode that it was given for. What somebody
+    ordered goes on, whatever the rule's mode by now.
     """
+    if planned.order is not None:
+        return _as_ordered(old, planned, planned.order, now=now, claim_seconds=claim_seconds)
     if old is None:
         return _fresh(planned, now=now, claim_seconds=claim_seconds)
     if planned.finding.evidence.actor.is_keyward and (by := _made_by_others(old)) is not None:
@@ -644,7 +692,7 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
     if old.state is State.ACTING:
         if _is_claimed(old, now):
             return Busy()
-        if planned.action is None:
+        if planned.action is None and not _stands_as_ordered(old, planned):
             return _interrupted(old, planned, now=now)
         if _more_than(old, planned):
             return _next_episode(old, planned, now=now, claim_seconds=claim_seconds)
@@ -672,10 +720,66 @@ def advance(  # noqa: C901, PLR0911, PLR0912 - a state each
                 "held": None,
                 "mode": planned.mode.value,
                 "pending": None,
+                "ordered_by": None,
                 **(_as_it_is_now(old, planned) if planned.warns else {"grace_until": None}),
             }
         )
     return _seen_again(old, planned, same_event=same_event, now=now)
+
+
+def _as_ordered(
+    old: FindingRecord | None,
+    planned: Plan,
+    order: Order,
+    *,
+    now: datetime,
+    claim_seconds: float,
+) -> FindingRecord | None:
+    """The record from when somebody's order is carried out; None where it isn't (any more)."""
+    if old is None or planned.action is None or not is_to_be_carried_out(order, old):
+        return None
+    return _moved(
+        old, State.ACTING, now=now, note=said(order), claim_seconds=claim_seconds
+    ).model_copy(
+        update={
+            "action": planned.action,
+            "held": None,
+            "pending": None,
+            "grace_until": None,
+            "ordered_by": order.by,
+        }
+    )
+
+
+def is_to_be_carried_out(order: Order, record: FindingRecord) -> bool:
+    """Whether the order is about the finding as it is now, and nobody began to carry it out."""
+    is_begun = any(it.state is State.ACTING and it.at >= order.at for it in record.history)
+    is_meant = record.episode == order.episode and record.state in {State.OPEN, State.FAILED}
+    return is_meant and not is_begun
+
+
+def not_carried_out(
+    record: FindingRecord, order: Order, why: str, *, now: datetime
+) -> FindingRecord | None:
+    """The record from when an order was not carried out: told, once. None where that is known."""
+    note = f"{said(order)}; not done: {why}"
+    if any(it.note == note and it.at >= order.at for it in record.history):
+        return None
+    return _moved(record, record.state, now=now, note=note).model_copy(
+        update={"held": f"ordered by {order.by}, not done: {why}", "untold": now, "follows": False}
+    )
+
+
+def said(order: Order) -> str:
+    """Who ordered it, and why."""
+    return f"ordered by {order.by}: {order.reason}"
+
+
+def _stands_as_ordered(old: FindingRecord, planned: Plan) -> bool:
+    """Whether an act under way goes on since somebody ordered it, though the rule only reports."""
+    may_be = planned.would is not None and planned.would.action is not None
+    is_held = planned.exempt_by is not None or planned.held not in {None, EXISTED}
+    return old.ordered_by is not None and may_be and not is_held
 
 
 def _made_by_others(old: FindingRecord) -> str | None:

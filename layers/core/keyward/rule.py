@@ -47,9 +47,9 @@ class Rule[S, C: RuleSettings]:
     again_seconds: Callable[[C], int | None] = lambda _: None
 
     def concerns(self, hint: Hint) -> bool:
-        """Whether the hint is of a kind that this rule listens to. Sweeps concern every rule."""
+        """Whether the hint is of a kind that this rule listens to. A look concerns every rule."""
         names = self.triggers.get(hint.event_source, ())
-        return hint.origin == "sweep" or hint.event_name in names
+        return hint.origin != "event" or hint.event_name in names
 
     def reasons(self, subject: Subject, hint: Hint, settings: C) -> Iterator[Reason]:
         """The reasons against `subject`; none where the rule doesn't judge that kind."""

@@ -79,7 +79,7 @@ class ActRecord(BaseModel):
 
 
 class Order(BaseModel):
-    """An operator's order to do to one finding now what mode enforce would do."""
+    """An operator's order to do to one finding now what mode enforce would do; given `at`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -87,4 +87,5 @@ class Order(BaseModel):
     episode: int
     by: str
     reason: str
+    at: AwareDatetime
     until: AwareDatetime

@@ -115,7 +115,7 @@ def identified(  # noqa: C901 - a case each
             users[owner.name] = _present(owner, hint, iam)
         return users[owner.name]
 
-    if hint.origin == "sweep":
+    if hint.origin != "event":
         return _found_by_check(subjects, held=held, present=present, iam=iam, ledger=ledger)
     found: list[OfIam] = []
     gone: list[OfIam] = []
@@ -269,7 +269,7 @@ def recorded(
     no id: nobody could tell later on that it is the same.
     """
     subjects = tuple(subjects)
-    if hint.origin == "sweep":
+    if hint.origin != "event":
         subjects = tuple(it for it in subjects if it.unique_id is not None and not _is_all(it))
     held = (
         ledger.contained(hint.account, now=now)
@@ -321,7 +321,7 @@ def _present(owner: IamUser, hint: Hint, iam: "IamGateway") -> IamUser | None:
         return None
     if owner.user_id is not None:
         return user if user.user_id == owner.user_id else None
-    if hint.origin == "sweep" and owner.created_at is not None and user.created_at is not None:
+    if hint.origin != "event" and owner.created_at is not None and user.created_at is not None:
         return user if abs(user.created_at - owner.created_at) <= CLOCK_SKEW else None
     is_later = user.created_at is not None and user.created_at > hint.time + CLOCK_SKEW
     return None if is_later else user

@@ -112,7 +112,7 @@ def _suspicions(permission_set: PermissionSet, hint: Hint) -> Iterator[Reason]:
     """What the event alone can't rule out: not even all that an inline policy says is all."""
     added = permission_set.added
     if added is None:
-        if hint.origin == "sweep":
+        if hint.origin != "event":
             text = f"{permission_set.label} may be as good as administrator"
             yield Reason(code="admin", text=text, maybe=True)
     elif not _grants_nothing(added) and not _is_listed(added, permission_set):
@@ -133,7 +133,7 @@ def _grants_nothing(policy: Policy) -> bool:
 def _suspects(permission_set: PermissionSet, hint: Hint) -> Iterable[Policy]:
     if permission_set.added is not None:
         return (permission_set.added,)
-    if hint.origin != "sweep" or permission_set.attributes is None:
+    if hint.origin == "event" or permission_set.attributes is None:
         return ()
     return (*(permission_set.documents or ()), *permission_set.attributes.customer_policies)
 
@@ -174,6 +174,7 @@ def _objections(
             code=_code(policy),
             text=f"{on}: {_line(grants[0])}",
             details=_lines(grants),
+            policy=policy,
         )
     elif policy.name in together.unreadable and not _grants_nothing(policy):
         text = f"{on} says something that Keyward can't read: look by hand"

@@ -86,7 +86,7 @@ def judge(permission_set: PermissionSet, hint: Hint, settings: Settings) -> Iter
 
 
 def _may_be_over(permission_set: PermissionSet, hint: Hint, settings: Settings) -> bool:
-    if hint.origin == "sweep":
+    if hint.origin != "event":
         return True
     if "session_seconds" not in permission_set.claimed:
         return False
