@@ -1,22 +1,38 @@
 """What an operator may ask for: one function an act, the same from the CLI and from Slack.
 
-Every act is recorded with who asked and why. Invoking the operator function is the permission.
+Every act that changes something is recorded with who asked and why, before it begins and once it
+has ended. Invoking the operator function is the permission; of Slack's buttons the list in settings
+is. Some releases take two people: then it counts who proved to be whom.
 """
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
+from typing import Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+)
 
 from keyward import (
     bootstrapping,
     confirming,
     inventory,
+    ordering,
+    people,
     planner,
+    proving,
     redriving,
     releasing,
+    reporting,
     rollouts,
     rules,
     settling,
@@ -29,37 +45,20 @@ from keyward.baselines import SELECTED, baselines_of
 from keyward.compiling import EXEMPTIONS, Parameter, compiled
 from keyward.errors import GatewayError, KeywardError, RequestError
 from keyward.events import check_message
+from keyward.exemptions import EXEMPTABLE
 from keyward.facts import access
-from keyward.findings import FindingRecord, Notice, Severity, State, finding_key
+from keyward.findings import Awaited, FindingRecord, Notice, Severity, State, finding_key
 from keyward.model import Access, AccountAccess
 from keyward.observability import count, logger
+from keyward.people import Caller
 from keyward.rollout import Rollout, RolloutState, digests, in_scope
 from keyward.rule import in_force
 from keyward.services import Services
 from keyward.settings import Accepted, AccountIdText, Mode, RuleId
+from keyward.told import ActRecord
 
 RELEASABLE = frozenset({State.ACTED, State.FAILED, State.ACTING, State.RELEASING, State.OPEN})
 
-EXEMPTABLE = frozenset(
-    {
-        "AccessKey",
-        "AccountAccess",
-        "AccountAssignment",
-        "AccountLifecycle",
-        "ConsolePassword",
-        "Contained",
-        "DirectoryIdentity",
-        "GroupMembership",
-        "IamPrincipal",
-        "IamUser",
-        "IdentityCenterChange",
-        "OrganizationChange",
-        "PermissionSet",
-        "SignIn",
-        "StaticCredential",
-        "UserPolicy",
-    }
-)
 """The kinds of subject that an exemption can name. Keyward's own parts and root users are none."""
 
 MISSING = "baseline-assignment-missing"
@@ -85,13 +84,63 @@ OF_NOTE = (State.OPEN, State.FAILED, State.ACTING, State.RELEASING, State.ACTED)
 """The states of findings that somebody may still do something about, the most urgent first."""
 
 
+APPROVED_WITHIN = timedelta(hours=24)
+"""So long a release that takes two people waits for the second."""
+
+CHANGING = frozenset(
+    {
+        "acknowledge",
+        "approve",
+        "baseline-apply",
+        "baseline-plan",
+        "baseline-stop",
+        "bootstrap",
+        "exempt",
+        "pause",
+        "quarantine",
+        "redrive",
+        "release",
+        "replay",
+        "report-start",
+        "resume",
+        "sweep-confirm",
+        "sweep-start",
+        "test-alert",
+    }
+)
+"""The acts that leave something behind. Of a bootstrap only what makes, of a redrive what moves."""
+
+type Outcome = Literal["done", "waiting", "refused", "failed"]
+
+
 class Request(BaseModel):
-    """What is common to all requests: the act, and on whose behalf."""
+    """What is common to all requests: the act, and on whose behalf.
+
+    `proof` shows who that is (see proving.py); without one it is what the caller says.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     act: str
     by: str = Field(min_length=1, max_length=300)
+    proof: str | None = Field(default=None, max_length=8192, repr=False)
+    _caller: Caller | None = PrivateAttr(default=None)
+
+    def asked_by(self, caller: Caller) -> Self:
+        """The request with who asks, as far as that is known."""
+        asked = self.model_copy(update={"by": caller.label, "proof": None})
+        asked._caller = caller  # noqa: SLF001 - the model's own, in a copy of it
+        return asked
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who asks, of acts that change something."""
+        return self._caller
+
+    @property
+    def changes(self) -> bool:
+        """Whether it leaves something behind."""
+        return self.act in CHANGING
 
 
 class FindingsRequest(Request):
@@ -115,6 +164,30 @@ class ReleaseRequest(FindingRequest):
 
     reason: str = Field(min_length=3, max_length=500)
     days: int | None = Field(default=None, ge=1, le=90)
+
+
+class NoteRequest(FindingRequest):
+    """Says that somebody has seen a finding, or approves its release."""
+
+    note: str = Field(default="", max_length=500)
+
+
+class QuarantineRequest(FindingRequest):
+    """Has the guard do now what mode enforce would do."""
+
+    reason: str = Field(min_length=3, max_length=500)
+
+
+class ActsRequest(Request):
+    """Lists what was asked for on a day, in UTC; today's where none is given."""
+
+    day: date | None = None
+
+
+class ReportRequest(Request):
+    """Asks for the links to a report."""
+
+    report: str = Field(pattern=r"^[0-9A-Za-z-]{1,64}$")
 
 
 class ExemptRequest(FindingRequest):
@@ -150,6 +223,11 @@ class BootstrapRequest(Request):
     plan: bool = True
     after: str | None = None
     catalogue: str | None = None
+
+    @property
+    def changes(self) -> bool:
+        """A plan makes nothing."""
+        return not self.plan
 
 
 class PermissionSetsRequest(Request):
@@ -201,6 +279,11 @@ class RedriveRequest(Request):
 
     name: str | None = None
     run: str = Field(default="", max_length=64, pattern=r"^[0-9A-Za-z.:-]*$")
+
+    @property
+    def changes(self) -> bool:
+        """Without a name it counts."""
+        return self.name is not None
 
 
 class ReplayRequest(Request):
@@ -266,13 +349,18 @@ class BaselineAccountRequest(Request):
     account: AccountIdText
 
 
-def answer(request: object, *, services: Services, now: datetime) -> dict[str, object]:
+def answer(
+    request: object, *, services: Services, now: datetime, caller: Caller | None = None
+) -> dict[str, object]:
     """What the act yields, or one line that says why not: {"ok": true, ...} or {"ok": false, ...}.
+
+    `caller` is who pressed a button; None where the function was invoked, and the request says it.
+    An answer with "waiting" says what has to come first: nothing was done yet.
 
     Raises GatewayError only where AWS is out of reach in a way that a later try may mend.
     """
     name = request.get("act") if isinstance(request, Mapping) else None
-    if not isinstance(name, str) or name not in ACTS:
+    if not isinstance(request, Mapping) or not isinstance(name, str) or name not in ACTS:
         return _refusal(f"unknown act {name!r}: one of {', '.join(sorted(ACTS))}")
     model, act = ACTS[name]
     try:
@@ -280,16 +368,94 @@ def answer(request: object, *, services: Services, now: datetime) -> dict[str, o
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return _refusal(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    if typed.changes:
+        try:
+            asker = caller or _invoker(typed, request, services, now)
+        except RequestError as error:
+            logger.warning("proof refused", act=name)
+            count("ProofsRefused")
+            return _refusal(str(error))
+        typed = typed.asked_by(asker)
     logger.info("operator asked", act=name, by=typed.by)
     count("OperatorActs")
+    _note(typed, "failed", "begun, and never ended", services)
     try:
-        return {"ok": True, **act(typed, services, now)}
+        done = act(typed, services, now)
     except GatewayError as error:
+        _note(typed, "failed" if error.retryable else "refused", str(error), services, at_end=True)
         if error.retryable:
             raise
         return _refusal(str(error))
     except KeywardError as error:
+        _note(typed, "refused", str(error), services, at_end=True)
         return _refusal(str(error))
+    waiting = done.get("waiting") if name == "release" else None
+    _note(typed, "waiting" if waiting else "done", str(waiting or ""), services, at_end=True)
+    return {"ok": True, **done}
+
+
+def _invoker(
+    typed: Request, request: Mapping[str, object], services: Services, now: datetime
+) -> Caller:
+    """Who invoked the function: proven where there is a proof, else as the request says.
+
+    Where STS is out of reach nothing is proven, and what needs no proof goes on. Raises
+    RequestError where a proof is no good.
+    """
+    arn, proven = typed.by, False
+    if typed.proof is not None:
+        try:
+            arn = _proven(typed.proof, request, services, now)
+        except GatewayError as error:
+            logger.warning("caller not proven", reason=str(error))
+        else:
+            proven = True
+    return Caller(
+        via="invocation",
+        identity=arn,
+        label=arn,
+        proven=proven,
+        at=now,
+        id=uuid.uuid4().hex[:12],
+    )
+
+
+def _proven(proof: str, request: Mapping[str, object], services: Services, now: datetime) -> str:
+    callers = services.callers
+    path = proving.path_of(proof, endpoint=callers.endpoint, now=now)
+    said = callers.identity(path, header=(proving.HEADER, proving.bound_to(request)))
+    return proving.arn_in(said, account=services.environment.hub_account)
+
+
+def _note(
+    typed: Request, outcome: Outcome, text: str, services: Services, *, at_end: bool = False
+) -> None:
+    """Keeps what is asked for; at the end what came of it, in the same place.
+
+    Where that can't be kept at first, GatewayError is raised and nothing is done; at the end what
+    is done is done, and the log alone has it.
+    """
+    caller = typed.caller
+    if caller is None:
+        return
+    record = ActRecord(
+        at=caller.at,
+        id=caller.id,
+        via=caller.via,
+        by=caller.label,
+        proven=caller.proven,
+        act=typed.act,
+        finding=getattr(typed, "finding", None),
+        reason=str(getattr(typed, "reason", "") or getattr(typed, "note", "")),
+        outcome=outcome,
+        text=text[:500],
+    )
+    try:
+        services.ledger.note_act(record)
+    except GatewayError:
+        if not at_end:
+            raise
+        logger.error("act not recorded", act=typed.act, by=caller.label, outcome=outcome)
 
 
 def _refusal(text: str) -> dict[str, object]:
@@ -330,25 +496,179 @@ def _finding(request: FindingRequest, services: Services, _now: datetime) -> dic
 
 
 def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict[str, object]:
-    """Restores what was there before; a second call finishes what a crash left half done."""
-    record = _existing(request.finding, services)
+    """Restores what was there before; a second call finishes what a crash left half done.
+
+    What takes two people waits for the second; who asks as the second approves.
+    """
+    record = _releasable(request.finding, services, now)
+    operators = _accepted(services).settings.operators
+    takes_two = record.severity is Severity.CRITICAL and operators.two_people
+    if not takes_two or record.state is State.RELEASING:  # that it goes on was agreed to
+        return _released(
+            record,
+            by=request.by,
+            reason=request.reason,
+            days=request.days,
+            services=services,
+            now=now,
+        )
+    caller = _who(request)
+    awaited = _awaited(record, now)
+    if awaited is not None:
+        why = people.same_person(awaited.person, caller.identity, operators.people)
+        if why is not None:
+            message = (
+                f"finding {record.key}: {awaited.by} asked for its release at "
+                f"{awaited.at:%Y-%m-%d %H:%M} UTC, which takes another person; {why}"
+            )
+            raise RequestError(message)
+        return _approved(record, awaited, by=request.by, services=services, now=now)
+    asked = Awaited(
+        by=request.by, person=caller.identity, at=now, reason=request.reason, days=request.days
+    )
+    waits = planner.awaiting(record, asked, now=now)
+    services.ledger.finish(waits, replacing=record)
+    return {
+        "waiting": f"needs a second person: keyward approve {record.key}",
+        "finding": waits.model_dump(mode="json"),
+    }
+
+
+def _approve(request: NoteRequest, services: Services, now: datetime) -> dict[str, object]:
+    """Releases what another person asked to have released."""
+    record = _releasable(request.finding, services, now)
+    caller = _who(request)
+    if record.state is State.RELEASING:  # an approval that a crash left half done
+        return _released(
+            record,
+            by=request.by,
+            reason="an approval goes on",
+            days=None,
+            services=services,
+            now=now,
+        )
+    awaited = _awaited(record, now)
+    if awaited is None:
+        message = (
+            f"finding {record.key}: nobody has asked for its release within 24 hours: keyward "
+            f"release {record.key}"
+        )
+        raise RequestError(message)
+    listed = _accepted(services).settings.operators.people
+    why = people.same_person(awaited.person, caller.identity, listed)
+    if why is not None:
+        message = (
+            f"finding {record.key}: its release, asked for by {awaited.by}, takes another person's "
+            f"approval; {why}"
+        )
+        raise RequestError(message)
+    return _approved(record, awaited, by=request.by, services=services, now=now)
+
+
+def _approved(
+    record: FindingRecord, awaited: Awaited, *, by: str, services: Services, now: datetime
+) -> dict[str, object]:
+    """Releases it for the days and the reason that the first person gave."""
+    return _released(
+        record,
+        by=f"{awaited.by}, approved by {by}",
+        reason=awaited.reason,
+        days=awaited.days,
+        services=services,
+        now=now,
+    )
+
+
+def _released(  # noqa: PLR0913 - all of it by name
+    record: FindingRecord,
+    *,
+    by: str,
+    reason: str,
+    days: int | None,
+    services: Services,
+    now: datetime,
+) -> dict[str, object]:
+    released, restored = releasing.release(
+        record,
+        by=by,
+        reason=reason,
+        days=days or services.accepted(now).settings.release_days,
+        services=services,
+        now=now,
+    )
+    return {"finding": released.model_dump(mode="json"), "restored": restored}
+
+
+def _releasable(key: str, services: Services, now: datetime) -> FindingRecord:
+    """The finding, which can be released now. Raises RequestError."""
+    record = _existing(key, services)
     held = services.ledger.containment(record.account, record.held_as)
     is_contained = record.state in {State.EXEMPT, State.RELEASED} and held is not None
     if record.state not in RELEASABLE and not is_contained:
         message = f"finding {record.key} is {record.state}: there is nothing to release"
         raise RequestError(message)
+    _not_claimed(record, now)
+    return record
+
+
+def _not_claimed(record: FindingRecord, now: datetime) -> None:
     if _claimed(record, now):
         message = f"finding {record.key} is being worked on: {_how_long(record, now)}"
         raise RequestError(message)
-    released, restored = releasing.release(
-        record,
-        by=request.by,
-        reason=request.reason,
-        days=request.days or services.accepted(now).settings.release_days,
-        services=services,
-        now=now,
-    )
-    return {"finding": released.model_dump(mode="json"), "restored": restored}
+
+
+def _who(request: Request) -> Caller:
+    """Who asks. Raises RequestError where nothing proves it: one person could say to be two."""
+    if request.caller is None or not request.caller.proven:
+        message = (
+            "a release that takes two people needs proof of who asks, which this request lacks: "
+            "keyward sends it, and so do Slack's buttons"
+        )
+        raise RequestError(message)
+    return request.caller
+
+
+def _awaited(record: FindingRecord, now: datetime) -> Awaited | None:
+    """The release that waits for a second person; None where none does, or did for too long."""
+    awaited = record.awaited
+    return awaited if awaited is not None and now - awaited.at <= APPROVED_WITHIN else None
+
+
+def _acknowledge(request: NoteRequest, services: Services, now: datetime) -> dict[str, object]:
+    record = _existing(request.finding, services)
+    if record.state.closed:
+        message = f"finding {record.key} is {record.state}: there is nothing to look at"
+        raise RequestError(message)
+    if (seen := record.acknowledged) is not None:
+        message = f"finding {record.key}: acknowledged by {seen.by} at {seen.at:%Y-%m-%d %H:%M} UTC"
+        raise RequestError(message)
+    _not_claimed(record, now)
+    acknowledged = planner.acknowledged(record, by=request.by, note=request.note, now=now)
+    services.ledger.finish(acknowledged, replacing=record)
+    return {"finding": acknowledged.model_dump(mode="json")}
+
+
+def _quarantine(request: QuarantineRequest, services: Services, now: datetime) -> dict[str, object]:
+    record = _existing(request.finding, services)
+    _not_claimed(record, now)
+    if (why := ordering.may_order(record)) is not None:
+        message = f"finding {record.key}: {why}"
+        raise RequestError(message)
+    ordering.order(record, by=request.by, reason=request.reason, services=services, now=now)
+    return {"ordered": record.key}
+
+
+def _acts(request: ActsRequest, services: Services, now: datetime) -> dict[str, object]:
+    day = now if request.day is None else datetime.combine(request.day, time(), tzinfo=UTC)
+    return {"acts": [it.model_dump(mode="json") for it in services.ledger.acts_on(day)]}
+
+
+def _report_start(request: Request, services: Services, now: datetime) -> dict[str, object]:
+    return {"report": reporting.start(by=request.by, services=services, now=now)}
+
+
+def _report(request: ReportRequest, services: Services, now: datetime) -> dict[str, object]:
+    return {"links": reporting.found(request.report, services=services, now=now)}
 
 
 def _claimed(record: FindingRecord, now: datetime) -> bool:
@@ -957,6 +1277,12 @@ ACTS: dict[str, tuple[type[Request], Callable[..., dict[str, object]]]] = {
     "findings": (FindingsRequest, _findings),
     "finding": (FindingRequest, _finding),
     "release": (ReleaseRequest, _release),
+    "approve": (NoteRequest, _approve),
+    "acknowledge": (NoteRequest, _acknowledge),
+    "quarantine": (QuarantineRequest, _quarantine),
+    "acts": (ActsRequest, _acts),
+    "report-start": (Request, _report_start),
+    "report": (ReportRequest, _report),
     "exempt": (ExemptRequest, _exempt),
     "pause": (PauseRequest, _pause),
     "resume": (ResumeRequest, _resume),

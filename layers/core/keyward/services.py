@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from keyward import resolving
+from keyward import proving, resolving
 from keyward.gateways.access_analyzer import AccessAnalyzerGateway
+from keyward.gateways.callers import CallersGateway
 from keyward.gateways.dynamodb import DynamoDbGateway
 from keyward.gateways.events import EventsGateway
 from keyward.gateways.forwarders import ForwarderGateway
@@ -301,6 +302,13 @@ class Services:
     def sts(self) -> StsGateway:
         """The function's own credentials."""
         return StsGateway(self._client("sts"))
+
+    @cached_property
+    def callers(self) -> CallersGateway:
+        """STS of this region, asked by what callers signed; on a local AWS where that has it."""
+        return CallersGateway(
+            lambda: proving.endpoint(client=self.sts.endpoint, region=self.environment.region)
+        )
 
     def accepted(self, now: datetime) -> Accepted:
         """The settings in force, at most SETTINGS_SECONDS old. None ever compiled: report only.

@@ -207,6 +207,11 @@ class StsGateway:
     def __init__(self, client: "STSClient") -> None:
         self._client = client
 
+    @property
+    def endpoint(self) -> str:
+        """Where this client finds STS."""
+        return self._client.meta.endpoint_url
+
     def assume_member_role(self, *, account: str, hub_account: str, caller: str) -> Session:
         """Credentials of the member role of `account` for an hour. Raises GatewayError.
 
