@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from keyward.baselines import Baseline
 from keyward.catalogue import CatalogueEntry
 from keyward.exemptions import Exemption
+from keyward.published import ActionDetail, FindingDetail
 from keyward.rule import AnyRule
 from keyward.rules import every, guard_of
 from keyward.settings import GlobalSettings, RuleSettings
@@ -133,6 +134,8 @@ def pages() -> dict[Path, str]:
         "exemption": Exemption,
         "permission-set": CatalogueEntry,
         "baseline": Baseline,
+        "event-finding": FindingDetail,
+        "event-action": ActionDetail,
         **{f"rule-{rule.id}": rule.settings for rule in rules},
     }
     return {

@@ -730,9 +730,11 @@ def test_owner_is_who_is_tagged_or_answers_for_an_exemption(
     assert seen(None, an_old_key(owner=user), settings=settings).owner == owner
 
 
-def test_who_is_not_warned_is_nobodys_business() -> None:
+def test_owner_of_what_is_contained_without_a_warning_is_known_and_no_others() -> None:
     user = replace(an_iam_user(), tags={"owner": "data"})
-    assert recorded(planned(a_key(user))).owner is None
+    assert recorded(planned(a_key(user))).owner == "data"
+    reported = planned(a_key(user), settings=in_mode(Mode.REPORT))
+    assert recorded(reported).owner is None
 
 
 def test_maker_is_looked_for_by_key_then_password_then_user() -> None:

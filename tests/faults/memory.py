@@ -119,6 +119,12 @@ def _holds(body: Item, old: Item) -> bool:
             return "released_until" not in old or int(old["released_until"]["N"]) <= int(
                 values[":now"]["N"]
             )
+        case "#v = :v AND attribute_exists(untold)":
+            return bool(old.get("version") == values[":v"]) and "untold" in old
+        case "attribute_exists(untold) AND attribute_exists(untold)":
+            return "untold" in old
+        case "attribute_not_exists(claimed) OR claimed <= :now":
+            return "claimed" not in old or int(old["claimed"]["N"]) <= int(values[":now"]["N"])
         case "attribute_not_exists(spent) OR spent < :limit":
             return "spent" not in old or int(old["spent"]["N"]) < int(values[":limit"]["N"])
         case (
@@ -156,6 +162,15 @@ def _updated(body: Item, old: Item) -> Item:
         case "ADD spent :one SET expires_at = :expires":
             new["spent"] = {"N": str(int(new.get("spent", {"N": "0"})["N"]) + 1)}
             new["expires_at"] = values[":expires"]
+        case "SET #name = :value, expires_at = :expires":
+            name = body["ExpressionAttributeNames"]["#name"]
+            new |= {name: values[":value"], "expires_at": values[":expires"]}
+        case "SET untold = :w":
+            new["untold"] = values[":w"]
+        case "SET claimed = :until, expires_at = :expires":
+            new |= {"claimed": values[":until"], "expires_at": values[":expires"]}
+        case "REMOVE claimed":
+            new.pop("claimed", None)
         case "REMOVE untold":
             new.pop("untold", None)
         case "SET untold = :w":
@@ -214,8 +229,16 @@ class MemoryTopic(SnsGateway):
         self.subjects: list[str] = []
         self.bodies: list[str] = []
 
-    def publish(self, *, subject: str, body: str, attributes: Mapping[str, str]) -> str:
+    def publish(
+        self,
+        *,
+        subject: str,
+        body: str,
+        attributes: Mapping[str, str],
+        topic_arn: str | None = None,
+    ) -> str:
         assert attributes
+        assert topic_arn is None
         self.subjects.append(subject)
         self.bodies.append(body)
         return str(len(self.subjects))

@@ -29,7 +29,7 @@ Items (pk / sk):
                                           told#<kind>#<id>
     alerts#<window> / alerts              how many alerts a window has seen
     order#<finding> / order               an operator's order to act on it now (Order)
-    acts#<day> / <time>#<id>              what an operator asked for, and what came of it (ActRecord)
+    acts#<day> / <time>#<id>              what an operator asked for, and its end (ActRecord)
     once#<kind> / <id>                    what may happen once only: a press of a button
 
 Every write of a finding is conditional on the version that was read. Intent, budget and the
@@ -98,6 +98,10 @@ RETENTION = timedelta(days=400)
 """Budgets and counters are kept for this long after their window."""
 
 ADMITTED = "admitted"
+CLAIMED = "claimed"
+
+TELLING_TAKES = timedelta(seconds=90)
+"""Whoever tells something has ended by then: no function that does runs for longer."""
 
 LINE_SECONDS = 10
 """Who would have to wait longer for a call to Identity Center comes again: no Lambda is held."""
@@ -844,6 +848,46 @@ class Ledger:
         """Records that the place was told."""
         self._remember_told(what, place, {"S": delivered.model_dump_json()}, now)
 
+    def delivered_together(
+        self, told: Iterable[tuple[FindingRecord | Notice, Delivered]], place: str, *, now: datetime
+    ) -> None:
+        """The same of many that one place was told, in few writes."""
+        for batch in batched(told, TOLD_TOGETHER, strict=False):
+            self._table.write(
+                *(
+                    _remembered(what, place, {"S": delivered.model_dump_json()}, now)
+                    for what, delivered in batch
+                )
+            )
+
+    def begin_telling(self, what: FindingRecord | Notice, *, now: datetime) -> bool:
+        """Whether nobody else is telling it: then it is ours to tell, for TELLING_TAKES at most."""
+        until = int((now + TELLING_TAKES).timestamp())
+        try:
+            self._table.write(
+                {
+                    "Update": {
+                        "Key": _key(*_told_key(what)),
+                        "UpdateExpression": "SET claimed = :until, expires_at = :expires",
+                        "ConditionExpression": "attribute_not_exists(claimed) OR claimed <= :now",
+                        "ExpressionAttributeValues": {
+                            ":until": {"N": str(until)},
+                            ":now": {"N": str(int(now.timestamp()))},
+                            ":expires": {"N": str(int((now + RETENTION).timestamp()))},
+                        },
+                    }
+                }
+            )
+        except RefusedError:
+            return False
+        return True
+
+    def end_telling(self, what: FindingRecord | Notice) -> None:
+        """Lets others tell it: what some place still has to hear."""
+        self._table.write(
+            {"Update": {"Key": _key(*_told_key(what)), "UpdateExpression": "REMOVE claimed"}}
+        )
+
     def admit(self, what: FindingRecord | Notice, news: datetime, *, now: datetime) -> None:
         """Records that this news is told by itself, as one of its window's alerts."""
         self._remember_told(what, ADMITTED, {"S": news.isoformat()}, now)
@@ -851,22 +895,13 @@ class Ledger:
     def _remember_told(
         self, what: FindingRecord | Notice, name: str, value: Item, now: datetime
     ) -> None:
-        self._table.write(
-            {
-                "Update": {
-                    "Key": _key(*_told_key(what)),
-                    "UpdateExpression": "SET #name = :value, expires_at = :expires",
-                    "ExpressionAttributeNames": {"#name": name},
-                    "ExpressionAttributeValues": {
-                        ":value": value,
-                        ":expires": {"N": str(int((now + RETENTION).timestamp()))},
-                    },
-                }
-            }
-        )
+        self._table.write(_remembered(what, name, value, now))
 
     def told(self, what: FindingRecord | Notice) -> None:
-        """Records that `what` was told. What changed meanwhile stays to be told."""
+        """Records that `what` was told. What changed meanwhile stays to be told.
+
+        A step of a finding's life that came while it was told is news for those who were told.
+        """
         if isinstance(what, Notice):
             self._table.write(_told(what))
             return
@@ -874,8 +909,12 @@ class Ledger:
             record = self.finding(what.key)
             if record is None or record.untold != what.untold:
                 return
+            went_on = record.history[-1:] != what.history[-1:]
             try:
-                self._table.write(_told(record))
+                if went_on and record.state not in {State.ACTING, State.RELEASING}:
+                    self._table.write(_put_finding(_goes_on(record), replacing=record))
+                else:
+                    self._table.write(_told(record))
             except RefusedError:
                 continue
             return
@@ -907,6 +946,10 @@ class Ledger:
         except RefusedError as refused:
             return refused.old[0].get("holder") == {"S": holder}
         return True
+
+    def happened(self, kind: str, id_: str) -> bool:
+        """Whether `once` was asked of it: what is over is known without being asked for again."""
+        return self._table.get(f"once#{kind}", id_) is not None
 
     def note_act(self, record: ActRecord) -> None:
         """Keeps what an operator asked for, and what came of it."""
@@ -1114,10 +1157,34 @@ def _deliveries(item: Item | None) -> Told:
         places={
             name: Delivered.model_validate_json(value["S"])
             for name, value in item.items()
-            if name not in {"pk", "sk", "expires_at", ADMITTED}
+            if name not in {"pk", "sk", "expires_at", ADMITTED, CLAIMED}
         },
         admitted=None if admitted is None else datetime.fromisoformat(admitted["S"]),
     )
+
+
+def _remembered(what: FindingRecord | Notice, name: str, value: Item, now: datetime) -> Write:
+    return {
+        "Update": {
+            "Key": _key(*_told_key(what)),
+            "UpdateExpression": "SET #name = :value, expires_at = :expires",
+            "ExpressionAttributeNames": {"#name": name},
+            "ExpressionAttributeValues": {
+                ":value": value,
+                ":expires": {"N": str(int((now + RETENTION).timestamp()))},
+            },
+        }
+    }
+
+
+def _goes_on(record: FindingRecord) -> FindingRecord:
+    """The record whose last step is news, for those who were told of the finding before it."""
+    changes = {
+        "untold": record.history[-1].at,
+        "follows": True,
+        "version": record.version + 1,
+    }
+    return record.model_copy(update=changes)
 
 
 def _told(what: FindingRecord | Notice) -> Write:

@@ -24,6 +24,19 @@ def took(name: str, seconds: float) -> None:
     metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
 
 
+def count_by(name: str, **dimensions: str) -> None:
+    """Adds one to the metric of each dimension's value, beside the service's: to several metrics.
+
+    Each value is billed as a metric of its own: only what has few values may be a dimension.
+    """
+    for dimension, value in dimensions.items():
+        with single_metric(
+            name=name, unit=MetricUnit.Count, value=1, namespace="Keyward"
+        ) as metric:
+            metric.add_dimension(name="service", value="keyward")
+            metric.add_dimension(name=dimension, value=value)
+
+
 def count_on(way: str, name: str) -> None:
     """Adds one to a metric of this way, a dimension beside the service's.
 

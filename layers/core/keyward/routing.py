@@ -35,6 +35,12 @@ def of_slack(place: str) -> bool:
     return place.startswith(("slack:", "webhook:"))
 
 
+def is_named(place: str, alerts: Alerts) -> bool:
+    """Whether settings still name the place; the alert topic always is one."""
+    routed = {place for route in alerts.routes for place in route.to}
+    return place in {TOPIC, alerts.slack} | routed
+
+
 def slack_places(alerts: Alerts) -> tuple[str, ...]:
     """All of Slack's places that settings name, each once."""
     named = [place for route in alerts.routes for place in route.to if of_slack(place)]

@@ -149,7 +149,9 @@ class Alerts(Setting):
     routes: tuple[Route, ...] = Field(
         default=(),
         max_length=20,
-        description="Where alerts go beside the alert topic, which gets them all: every one that fits.",
+        description=(
+            "Where alerts go beside the alert topic, which gets them all: every one that fits."
+        ),
     )
     timezone: str = Field(
         default="UTC", description="Of the hours below, by its IANA name: Europe/Berlin."
@@ -253,6 +255,21 @@ class Concerned(Setting):
         default=None,
         pattern=r"^https://[A-Za-z0-9.-]+/[A-Za-z0-9/._#?=-]*$",
         description="The address of your AWS access portal, https://d-....awsapps.com/start.",
+    )
+    domains: tuple[
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]*[a-z0-9])+$"),
+        ],
+        ...,
+    ] = Field(
+        default=(),
+        max_length=50,
+        description=(
+            "An address that a tag or exemption names is written to only in these domains, such as "
+            "example.com: whoever makes a user tags it as he likes. Identity Center's users are "
+            "written to by the address that Identity Center has of them."
+        ),
     )
 
 

@@ -3,19 +3,23 @@
 A place is the alert topic, another topic, a channel of Slack, the bus keyward-out, Security Hub, or
 the person concerned. What a place was told stands in the ledger, so that one that fails is told
 later and the others are not told again. All is rendered from the finding as it is when it is told:
-so what happens to one is heard in order, however late.
+so what happens to one is heard in order, however late. Whoever tells something to people claims it
+first: two functions never tell the same at once.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import batched
 
 from keyward import concerned, outgoing, routing, slacking
 from keyward.alerts import alert, digest
-from keyward.errors import GatewayError
+from keyward.errors import GatewayError, NotFoundError
 from keyward.findings import FindingRecord, Notice
 from keyward.observability import count, logger
 from keyward.services import Services
+from keyward.settings import Alerts
 from keyward.told import BUS, MACHINES, PERSON, SECURITY_HUB, TOPIC, Delivered, Told, When
 
 type Item = FindingRecord | Notice
@@ -38,12 +42,48 @@ SINGLE = 1
 DIGESTS = frozenset({"digest", "daily-digest"})
 """Kinds of notices that are folded already."""
 
+GIVE_UP = timedelta(days=3)
+"""What a place beside the alert topic didn't take for so long it isn't told: the ledger has it."""
+
+PATIENCE = 3
+"""A place that refused so many things in a run is left alone until the next."""
+
+CHUNK = 100
+"""So many findings programs are told between two writes of the ledger."""
+
+
+@dataclass(slots=True)
+class Outage:
+    """Which places are out of order in this run: nobody waits for the same thing twice."""
+
+    _refusals: dict[str, int] = field(default_factory=dict)
+
+    def met(self, place: str, error: GatewayError) -> None:
+        """Notes that the place failed: what passes by itself holds for all else, too."""
+        self._refusals[place] = PATIENCE if error.retryable else self._refusals.get(place, 0) + 1
+
+    def __contains__(self, place: str) -> bool:
+        return self._refusals.get(place, 0) >= PATIENCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An item, and the places where people are still to hear of it.
+
+    `behind`: some place beside these has to hear of it later.
+    """
+
+    item: Item
+    told: Told
+    places: tuple[str, ...]
+    behind: bool
+
 
 def tell(items: Iterable[Item], *, services: Services, now: datetime) -> None:
     """Tells each item that is still untold, within the window's number of single alerts.
 
     The rest waits for `tell_the_rest`; so does what a place beside the alert topic doesn't take.
-    Raises GatewayError when the topic, the bus or the ledger fails.
+    Raises GatewayError when the topic or the ledger fails.
     """
     for claimed in items:
         item = services.ledger.still_untold(claimed)
@@ -54,19 +94,27 @@ def tell(items: Iterable[Item], *, services: Services, now: datetime) -> None:
 def tell_the_rest(*, services: Services, now: datetime) -> int:
     """Tells what is still untold, in digests where there is much; how many items were told.
 
-    What quiet hours hold back is told once they are over. Raises GatewayError.
+    What quiet hours hold back is told once they are over. A place that fails holds up no other.
+    Raises GatewayError at the end where the alert topic failed, and where the ledger does.
     """
     alerts = services.accepted(now).settings.alerts
-    slacking.make_daily_digest(services=services, now=now)
-    told = 0
+    try:
+        slacking.make_daily_digest(services=services, now=now)
+    except GatewayError as error:
+        logger.error("daily digest not made", reason=str(error))
+        count("AlertsFailed")
+    number, outage = 0, Outage()
+    failed: list[GatewayError] = []
     for when in _due(quiet=routing.is_quiet(alerts, now)):
         for _ in range(DIGESTS_PER_RUN):
             claimed = services.ledger.untold(before=now - FRESH, limit=DIGEST_SIZE, when=when)
             items = services.ledger.those_untold(claimed)
-            if not items:
+            number += _tell_many(items, outage, failed, services=services, now=now)
+            if len(claimed) < DIGEST_SIZE:
                 break
-            told += _tell_many(items, services=services, now=now)
-    return told
+    if failed:
+        raise failed[0]
+    return number
 
 
 def _due(*, quiet: bool) -> tuple[When, ...]:
@@ -75,142 +123,304 @@ def _due(*, quiet: bool) -> tuple[When, ...]:
 
 def _tell(item: Item, told: Told, *, services: Services, now: datetime) -> None:
     """Tells one item to every place that wants it and has not heard it."""
-    _tell_machines([(item, told)], services, now)
-    waiting = _waiting(item, told, services, now)
-    if not waiting:
-        services.ledger.told(item)
-        return
+    outage = Outage()
+    behind = _tell_machines([(item, told)], outage, services, now)
+    waits = _waiting(item, told, services, now, behind=bool(behind))
     alerts = services.accepted(now).settings.alerts
-    if not _follows(item) and routing.is_held_back(item, alerts, now):
-        services.ledger.postpone(item, "quiet")
+    if not waits.places:
+        _settle(item, {}, behind=waits.behind, services=services, now=now)
+        return
+    if _is_held_back(item, alerts, now):
+        services.ledger.postpone(item, "later" if waits.behind else "quiet")
         return
     if not _is_admitted(item, told, services, now):
         logger.warning("alert folded", item=_name(item))
         count("AlertsFolded")
         return
-    _tell_places(item, told, waiting, services=services, now=now)
+    _tell_places(waits, outage, services=services, now=now)
 
 
-def _tell_places(
-    item: Item, told: Told, waiting: Sequence[str], *, services: Services, now: datetime
-) -> bool:
-    """Tells the item to these places, each whatever becomes of the others.
+def _tell_places(waits: Waiting, outage: Outage, *, services: Services, now: datetime) -> bool:
+    """Tells the item to its places, each whatever becomes of the others; True where all took it.
 
-    True where all took it. Raises GatewayError where the alert topic doesn't: the stream tries that
-    again at once. The others are tried again by a scheduled run.
+    Nothing is done where another function is telling it: what that leaves is found by a scheduled
+    run. Raises GatewayError where the alert topic doesn't take it: the stream tries that again at
+    once. The others are tried again by a scheduled run.
     """
-    failed: dict[str, GatewayError] = {}
-    for place in waiting:
-        try:
-            delivered = _deliver(item, place, told, services=services, now=now)
-        except GatewayError as error:
-            failed[place] = error
-            logger.error("alert not told", item=_name(item), place=place, reason=str(error))
-            count("AlertsFailed")
-            continue
-        services.ledger.delivered(item, place, delivered, now=now)
+    item = waits.item
+    if not services.ledger.begin_telling(item, now=now):
+        logger.info("alert is being told", item=_name(item))
+        return False
+    try:
+        told = services.ledger.deliveries(item)
+        left = [place for place in waits.places if not _has_heard(item, place, told)]
+        failed: dict[str, GatewayError] = {}
+        for place in left:
+            if (error := _attempt(item, place, told, outage, services, now)) is not None:
+                failed[place] = error
+    finally:
+        services.ledger.end_telling(item)
+    if len(left) > len(failed):
+        logger.info("alert told", item=_name(item), places=[it for it in left if it not in failed])
+        count("AlertsTold")
+    return _settle(item, failed, behind=waits.behind, services=services, now=now)
+
+
+def _attempt(  # noqa: PLR0913, PLR0917 - what is to be told, where, and by what
+    item: Item, place: str, told: Told, outage: Outage, services: Services, now: datetime
+) -> GatewayError | None:
+    """Tells one place, and remembers it; the error where it doesn't take it."""
+    if place in outage:
+        return GatewayError(f"{place} is out of order", code="Outage", retryable=True)
+    try:
+        delivered = _deliver(item, place, told, services=services, now=now)
+    except GatewayError as error:
+        outage.met(place, error)
+        logger.error("alert not told", item=_name(item), place=place, reason=str(error))
+        count("AlertsFailed")
+        return error
+    services.ledger.delivered(item, place, delivered, now=now)
+    return None
+
+
+def _settle(
+    item: Item,
+    failed: dict[str, GatewayError],
+    *,
+    behind: bool,
+    services: Services,
+    now: datetime,
+) -> bool:
+    """Has the ledger know what is still to be told of it; True where nothing is.
+
+    Raises GatewayError where the alert topic failed.
+    """
     if TOPIC in failed:
         raise failed[TOPIC]
-    if failed:
+    if not failed and not behind:
+        services.ledger.told(item)
+        return True
+    if now - _news(item) < GIVE_UP:
         services.ledger.postpone(item, "later")
         return False
+    logger.error("alert given up", item=_name(item), places=sorted(failed))
+    count("AlertsGivenUp")
     services.ledger.told(item)
-    logger.info("alert told", item=_name(item), places=list(waiting))
-    count("AlertsTold")
-    return True
+    return False
 
 
-def _tell_many(items: Sequence[Item], *, services: Services, now: datetime) -> int:
+def _tell_many(
+    items: Sequence[Item],
+    outage: Outage,
+    failed: list[GatewayError],
+    *,
+    services: Services,
+    now: datetime,
+) -> int:
     """Tells many items: one by one where a place has few, else in a digest for the place.
 
-    A digest is a notice of its own, which the ledger keeps until its place took it.
+    A digest is a notice of its own, which the ledger keeps until its place took it; one that waits
+    is told first. Where a place is out of order, what it has to hear is left as it is, and makes
+    one digest once it is back. `failed` takes the errors of the alert topic.
     """
-    alerts = services.accepted(now).settings.alerts
-    for item in items:
-        if not _follows(item) and routing.is_held_back(item, alerts, now):
-            services.ledger.postpone(item, "quiet")
-    items = [it for it in items if _follows(it) or not routing.is_held_back(it, alerts, now)]
     pairs = list(zip(items, services.ledger.deliveries_of(items), strict=True))
-    _tell_machines(pairs, services, now)
-    waiting = {id(item): _waiting(item, told, services, now) for item, told in pairs}
-    folded: dict[str, list[Item]] = {}
-    for item, _ in pairs:
-        for place in waiting[id(item)]:
-            if _is_foldable(item, place):
-                folded.setdefault(place, []).append(item)
-    folded = {place: those for place, those in folded.items() if len(those) > SINGLE}
-    notices = [_folded(place, those, now) for place, those in folded.items()]
+    behind = _tell_machines(pairs, outage, services, now)
+    waits = [
+        _waiting(item, told, services, now, behind=_name(item) in behind) for item, told in pairs
+    ]
+    number = 0
+    for it in [it for it in waits if _is_digest(it.item)]:
+        number += _tried(it, outage, failed, services=services, now=now)
+    rest = _not_held_back(waits, services, now)
+    folded = _folded(rest, outage)
+    notices = [_digest_of(place, [it.item for it in those], now) for place, those in folded.items()]
     for notice in notices:
         services.ledger.notice(notice)
-    single = {
-        id(item): [
-            place
-            for place in waiting[id(item)]
-            if place not in folded or not _is_foldable(item, place)
-        ]
-        for item, _ in pairs
-    }
-    together = [item for item, _ in pairs if not single[id(item)]]
+    left = [_beside(it, folded) for it in rest]
+    single = [it for it in left if it.places or it.behind]
+    together = [it.item for it in left if not it.places and not it.behind]
+    parted = {_name(it.item) for it in single}
+    for place, those in folded.items():
+        heard = [(it.item, _delivered(it.item)) for it in those if _name(it.item) in parted]
+        services.ledger.delivered_together(heard, place, now=now)
     services.ledger.told_together(together)
     if together:
         logger.info("alerts folded into digests", items=len(together), places=sorted(folded))
-    number = len(together)
-    for item, told in pairs:
-        if not single[id(item)]:
+    for it in single:
+        number += _tried(it, outage, failed, services=services, now=now)
+    for notice in notices:
+        waiting = Waiting(item=notice, told=Told(), places=notice.to or (), behind=False)
+        _tried(waiting, outage, failed, services=services, now=now)
+    return number + len(together)
+
+
+def _not_held_back(waits: Sequence[Waiting], services: Services, now: datetime) -> list[Waiting]:
+    """Those, but for digests, that quiet hours don't hold back; the others are put off."""
+    alerts = services.accepted(now).settings.alerts
+    rest: list[Waiting] = []
+    for it in waits:
+        if _is_digest(it.item):
             continue
-        for place in set(waiting[id(item)]) - set(single[id(item)]):
-            services.ledger.delivered(item, place, _delivered(item), now=now)
-        number += _tell_places(item, told, single[id(item)], services=services, now=now)
-    tell(notices, services=services, now=now)
-    return number
+        if it.places and _is_held_back(it.item, alerts, now):
+            services.ledger.postpone(it.item, "later" if it.behind else "quiet")
+        else:
+            rest.append(it)
+    return rest
 
 
-def _folded(place: str, items: list[Item], now: datetime) -> Notice:
+def _beside(waits: Waiting, folded: Mapping[str, object]) -> Waiting:
+    """What is left of it beside digests."""
+    places = tuple(
+        place for place in waits.places if place not in folded or not _is_foldable(waits, place)
+    )
+    return replace(waits, places=places)
+
+
+def _tried(
+    waits: Waiting,
+    outage: Outage,
+    failed: list[GatewayError],
+    *,
+    services: Services,
+    now: datetime,
+) -> bool:
+    """Whether all took it. Where all that it waits for is out of order, it is left as it is."""
+    if not waits.places:
+        return _settle(waits.item, {}, behind=waits.behind, services=services, now=now)
+    is_old = now - _news(waits.item) >= GIVE_UP
+    if all(place in outage for place in waits.places) and (TOPIC in waits.places or not is_old):
+        if TOPIC not in waits.places:
+            services.ledger.postpone(waits.item, "later")
+        return False
+    try:
+        return _tell_places(waits, outage, services=services, now=now)
+    except GatewayError as error:
+        if TOPIC not in waits.places:
+            raise
+        failed.append(error)
+        return False
+
+
+def _folded(waits: Sequence[Waiting], outage: Outage) -> dict[str, list[Waiting]]:
+    """What is told together, by place: where there is more than a few, and the place is there."""
+    folded: dict[str, list[Waiting]] = {}
+    for it in waits:
+        for place in it.places:
+            if place not in outage and _is_foldable(it, place):
+                folded.setdefault(place, []).append(it)
+    return {place: those for place, those in folded.items() if len(those) > SINGLE}
+
+
+def _digest_of(place: str, items: list[Item], now: datetime) -> Notice:
     """The digest of these items for the place: the same for the same items as they are."""
     news = "\n".join(sorted(f"{_name(item)} {_news(item).isoformat()}" for item in items))
     named = hashlib.sha256(f"{place}\n{news}".encode()).hexdigest()[:20]
     return digest(items, id_=named, to=(place,), at=now)
 
 
-def _is_foldable(item: Item, place: str) -> bool:
+def _is_foldable(waits: Waiting, place: str) -> bool:
     """Whether it may be one of a digest: what goes on in a thread, or is a digest, is not."""
-    is_digest = isinstance(item, Notice) and item.kind in DIGESTS
-    return not is_digest and not _follows(item) and place != PERSON
+    item = waits.item
+    if _is_digest(item) or place == PERSON:
+        return False
+    return isinstance(item, Notice) or not (item.follows or _has_thread(item, place, waits.told))
 
 
-def _tell_machines(pairs: Sequence[tuple[Item, Told]], services: Services, now: datetime) -> None:
-    """Tells programs of findings, each once for each change. Raises GatewayError."""
-    for place in MACHINES:
+def _has_thread(record: FindingRecord, place: str, told: Told) -> bool:
+    """Whether the place heard how this episode began, and can show there how it goes on."""
+    had = told.places.get(place)
+    return had is not None and had.ts is not None and had.episode == record.episode
+
+
+def _tell_machines(
+    pairs: Sequence[tuple[Item, Told]], outage: Outage, services: Services, now: datetime
+) -> frozenset[str]:
+    """Tells programs of findings, each once for each change; the names of what they didn't take."""
+    environment = services.environment
+    on = {BUS: bool(environment.out_bus), SECURITY_HUB: environment.security_hub}
+    behind: set[str] = set()
+    for place in [place for place in MACHINES if on[place]]:
         records = [
             item
             for item, told in pairs
-            if isinstance(item, FindingRecord) and not told.has(place, _news(item))
+            if isinstance(item, FindingRecord) and not _has_heard(item, place, told)
         ]
-        if place == BUS:
-            if not services.environment.out_bus:
-                continue
-            outgoing.put(records, services=services)
-        elif place == SECURITY_HUB:
-            if not services.environment.security_hub:
-                continue
-            outgoing.import_findings(records, services=services, now=now)
-        for record in records:
-            services.ledger.delivered(record, place, _delivered(record), now=now)
+        for chunk in batched(records, CHUNK, strict=False):
+            if place not in outage:
+                try:
+                    if place == BUS:
+                        outgoing.put(chunk, services=services)
+                    else:
+                        outgoing.import_findings(chunk, services=services)
+                except GatewayError as error:
+                    outage.met(place, error)
+                    logger.error("programs not told", place=place, reason=str(error))
+                    count("AlertsFailed")
+                else:
+                    heard = [(record, _delivered(record)) for record in chunk]
+                    services.ledger.delivered_together(heard, place, now=now)
+                    continue
+            behind.update(map(_name, chunk))
+    return frozenset(behind)
 
 
-def _waiting(item: Item, told: Told, services: Services, now: datetime) -> list[str]:
+def _waiting(item: Item, told: Told, services: Services, now: datetime, *, behind: bool) -> Waiting:
     """The places where people are still to hear this news.
 
     Of how a finding goes on, only those that heard how it began and can show it there.
     """
     alerts = services.accepted(now).settings.alerts
-    wanted = list(routing.places(item, alerts, lambda of: services.parents(of, now)))
-    if isinstance(item, FindingRecord):
-        if _follows(item):
-            wanted = [place for place, of in told.places.items() if of.ts is not None]
-        elif concerned.is_due(item, told, services=services, now=now):
-            wanted.append(PERSON)
-    return [place for place in wanted if not told.has(place, _news(item))]
+    if isinstance(item, FindingRecord) and item.follows:
+        wanted = tuple(place for place in told.places if _has_thread(item, place, told))
+    else:
+        wanted, is_all = _routed(item, alerts, services, now)
+        behind = behind or not is_all
+    if isinstance(item, FindingRecord) and not item.follows:
+        is_due = concerned.is_due(item, told, services=services, now=now)
+        wanted = (*wanted, PERSON) if is_due else wanted
+    places = tuple(place for place in wanted if not _has_heard(item, place, told))
+    return Waiting(item=item, told=told, places=places, behind=behind)
+
+
+def _routed(
+    item: Item, alerts: Alerts, services: Services, now: datetime
+) -> tuple[tuple[str, ...], bool]:
+    """Where people hear of it, and whether these are all the places.
+
+    Where nobody can tell in which OUs an account is, what asks for that has to wait; the rest, with
+    the alert topic, has not. A digest whose place settings don't name any more is for nobody.
+    """
+
+    def parents(of: str) -> tuple[str, ...]:
+        try:
+            return services.parents(of, now)
+        except NotFoundError:
+            return ()
+
+    try:
+        wanted = routing.places(item, alerts, parents)
+    except GatewayError as error:
+        logger.warning("account's units unknown", item=_name(item), reason=str(error))
+        routes = tuple(route for route in alerts.routes if not route.units)
+        narrow = alerts.model_copy(update={"routes": routes, "slack": None})
+        return routing.places(item, narrow, parents), False
+    if _is_digest(item):
+        wanted = tuple(place for place in wanted if routing.is_named(place, alerts))
+    return wanted, True
+
+
+def _has_heard(item: Item, place: str, told: Told) -> bool:
+    """Whether the place was told this news; and each step since, where it shows how things go on.
+
+    A step may come about while some other place is still to hear the news before it.
+    """
+    if not told.has(place, _news(item)):
+        return False
+    upto = told.places[place].upto
+    shows_steps = place in MACHINES or told.places[place].ts is not None
+    if isinstance(item, Notice) or not shows_steps or upto is None or not item.history:
+        return True
+    return upto >= item.history[-1].at
 
 
 def _deliver(item: Item, place: str, told: Told, *, services: Services, now: datetime) -> Delivered:
@@ -243,7 +453,7 @@ def _is_admitted(item: Item, told: Told, services: Services, now: datetime) -> b
 
     What goes on in a thread pings nobody, and digests are what is folded.
     """
-    if _follows(item) or (isinstance(item, Notice) and item.kind in DIGESTS):
+    if _follows(item) or _is_digest(item):
         return True
     if told.admitted is not None and told.admitted >= _news(item):
         return True
@@ -254,6 +464,14 @@ def _is_admitted(item: Item, told: Told, services: Services, now: datetime) -> b
         return False
     services.ledger.admit(item, _news(item), now=now)
     return True
+
+
+def _is_held_back(item: Item, alerts: Alerts, now: datetime) -> bool:
+    return not _follows(item) and routing.is_held_back(item, alerts, now)
+
+
+def _is_digest(item: Item) -> bool:
+    return isinstance(item, Notice) and item.kind in DIGESTS
 
 
 def _follows(item: Item) -> bool:

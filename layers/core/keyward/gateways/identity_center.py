@@ -411,6 +411,30 @@ class IdentityCenterGateway:
             return None
         return user.get("UserName") or principal_id
 
+    def email_of(self, user_name: str) -> str | None:
+        """The primary e-mail address of the user of this name; None where there is neither.
+
+        Source: https://docs.aws.amazon.com/singlesignon/latest/IdentityStoreAPIReference/API_GetUserId.html
+        """
+        store = self._store()
+        try:
+            with translated("GetUserId"):
+                user_id = self._directory.get_user_id(
+                    IdentityStoreId=store,
+                    AlternateIdentifier={
+                        "UniqueAttribute": {
+                            "AttributePath": "userName",
+                            "AttributeValue": user_name,  # type: ignore[typeddict-item]  # any JSON is a document, text too
+                        }
+                    },
+                )["UserId"]
+            with translated("DescribeUser"):
+                user = self._directory.describe_user(IdentityStoreId=store, UserId=user_id)
+        except NotFoundError:
+            return None
+        emails = sorted(user.get("Emails", []), key=lambda it: not it.get("Primary", False))
+        return emails[0].get("Value") if emails else None
+
     def group_id(self, name: str) -> str | None:
         """The id of the group of this name; None where there is none.
 
