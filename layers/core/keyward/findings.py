@@ -282,7 +282,8 @@ class Notice(BaseModel):
     """Something that must be told and is no finding: a refused setting, a spent budget, a digest.
 
     Told once for its `kind` and `id`. `details` are lines below the text. `to`: only these places
-    hear of it, where None is all that alerts like it go to.
+    hear of it, where None is all that alerts like it go to. `links` are addresses by what they are
+    called, of Keyward's own making: they are told as they are.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -296,3 +297,4 @@ class Notice(BaseModel):
     account: str | None = None
     details: tuple[str, ...] = ()
     to: tuple[str, ...] | None = None
+    links: dict[str, str] = Field(default_factory=dict)

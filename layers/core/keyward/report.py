@@ -85,7 +85,12 @@ class FindingRow(Part):
 
 
 class ControlRow(Part):
-    """A control of a framework, the rules that bear on it, and what they have found."""
+    """A control of a framework, the rules that bear on it, and what they have found.
+
+    `open` and `contained` count findings, `exempt` those that somebody let stand: exempted, or
+    released. `enforced` counts rules in mode enforce. `why` says why it is not judged; `source` is
+    where id and title come from.
+    """
 
     framework: str
     control: str
@@ -96,10 +101,18 @@ class ControlRow(Part):
     contained: int
     enforced: int
     state: Literal["met", "open findings", "not judged"]
+    exempt: int = 0
+    why: str | None = None
+    source: str = ""
 
 
 class Report(Part):
-    """All of it. `gaps` says in full sentences what could not be known, and why."""
+    """All of it. `gaps` says in full sentences what could not be known, and why.
+
+    `id` and `by` are the report's own, and who asked for it; `sweep` is the one whose inventory it
+    has, None where there is none: counts of users, keys, passwords and assignments are then 0, and
+    `ages` is empty.
+    """
 
     made_at: AwareDatetime
     period_days: int
@@ -123,3 +136,6 @@ class Report(Part):
     findings: tuple[FindingRow, ...]
     controls: tuple[ControlRow, ...]
     gaps: tuple[str, ...]
+    id: str = ""
+    by: str = ""
+    sweep: str | None = None

@@ -434,6 +434,8 @@ class Services:
             }
         )
         config = _config(attempts)
+        if service == "s3":
+            config = config.merge(_signed_links())
         return self._boto.client(service, region_name=region, config=config, **credentials)  # type: ignore[call-overload]  # the service is a variable
 
 
@@ -445,6 +447,16 @@ def _config(attempts: int = 3) -> "Config":
         read_timeout=10,
         retries={"mode": "standard", "max_attempts": attempts},
     )
+
+
+def _signed_links() -> "Config":
+    """Links to objects signed like calls: botocore still signs them by version 2 in old regions.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    """
+    from botocore.config import Config  # noqa: PLC0415 - on first use only
+
+    return Config(signature_version="s3v4")
 
 
 _services: Services | None = None

@@ -1,4 +1,4 @@
-"""The bucket that holds inventories: what a sweep saw, for reports and history."""
+"""The buckets that hold inventories, what a sweep saw, and reports, what people were shown."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,3 +42,44 @@ class S3Gateway:
             for page in pages:
                 for item in page.get("Contents", []):
                     yield item["Key"]
+
+    def put(self, key: str, body: bytes, *, content_type: str, saved_as: str | None = None) -> None:
+        """Writes a file, in place of what was there. A browser saves it as that, else it shows it.
+
+        A bucket with Object Lock takes only what comes with a checksum.
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+        """
+        saved = (
+            {} if saved_as is None else {"ContentDisposition": f'attachment; filename="{saved_as}"'}
+        )
+        with translated(f"PutObject {key}"):
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                ChecksumAlgorithm="CRC32",
+                **saved,  # type: ignore[arg-type]  # a member that may be absent
+            )
+
+    def exists(self, key: str) -> bool:
+        """Whether there is something under this key.
+
+        By the list: where the right to list is bound to a prefix, HeadObject answers 403 for what
+        isn't there.
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        """
+        with translated(f"ListObjectsV2 {key}"):
+            page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
+        return any(item.get("Key") == key for item in page.get("Contents", []))
+
+    def sign(self, key: str, *, seconds: int) -> str:
+        """A link by which anybody may read this one object for so long, and nothing else.
+
+        It ends earlier where the credentials that signed it do.
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
+        """
+        with translated(f"sign {key}"):
+            return self._client.generate_presigned_url(
+                "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=seconds
+            )
