@@ -5,7 +5,7 @@ fallback text, which phones show in a notification, is made harmless besides.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -141,9 +141,7 @@ def steps(record: FindingRecord, *, after: datetime | None, account: str | None)
 
 def goes_on(record: FindingRecord) -> Message:
     """A line for the thread of an older episode: the finding is back, with a message of its own."""
-    line = (
-        f"Seen again {_time(record.last_seen)}: episode {record.episode} has a message of its own."
-    )
+    line = f"Seen again. Episode {record.episode} has a message of its own."
     return _message(line, [_section([line])])
 
 
@@ -328,11 +326,11 @@ def notice(what: Notice, *, account: str | None) -> Message:
 
 
 def open_lines(
-    records: Iterable[FindingRecord], *, names: Mapping[str, str], now: datetime
+    records: Iterable[FindingRecord], *, name: Callable[[str], str | None], now: datetime
 ) -> list[str]:
     """What is open, in lines: numbers, then what failed, the gravest, the oldest by name.
 
-    What is merely low is counted and not named, unless it failed. `names` are accounts', by id.
+    What is merely low is counted and not named, unless it failed. `name` gives an account's.
     """
     every = sorted(records, key=lambda it: (-_urgency(it), it.first_seen, it.key))
     numbers = Counter(record.severity for record in every)
@@ -345,7 +343,7 @@ def open_lines(
     if seen:
         lines.append(f"Acknowledged: {seen}")
     if named:
-        lines += ["", *(_open_line(record, names, now) for record in named)]
+        lines += ["", *(_open_line(record, name(record.account), now) for record in named)]
         if more := len(every) - len(named):
             lines.append(f"... and {many(more, 'other')}")
     return lines
@@ -368,15 +366,14 @@ def _urgency(record: FindingRecord) -> int:
     return len(Severity) if record.state is State.FAILED else record.severity.rank
 
 
-def _open_line(record: FindingRecord, names: Mapping[str, str], now: datetime) -> str:
+def _open_line(record: FindingRecord, account: str | None, now: datetime) -> str:
     days = (now - record.first_seen).days
     since = f"for {many(days, 'day')}" if days else "since today"
-    name = names.get(record.account)
     seen = record.acknowledged
     has = f", acknowledged by {_said(seen.by, 60)}" if seen else ""
     waits = ", a release awaits a second person" if record.awaited else ""
     return (
-        f"- {record.severity}: {_said(record.subject, 120)} in {_account(record, name)}: "
+        f"- {record.severity}: {_said(record.subject, 120)} in {_account(record, account)}: "
         f"{done_in_short(record)} {since}{has}{waits} ({_said(record.key, 40)})"
     )
 

@@ -13,7 +13,7 @@ _MARKUP = str.maketrans(
 Source: https://docs.slack.dev/messaging/formatting-message-text#basic-formatting
 """
 
-_SCHEME = re.compile(r"(?i)(?<![a-z0-9])(javascript|vbscript|data|mailto|tel|slack):|:(?=//)")
+_SCHEME = re.compile(r"(?i)(javascript|vbscript|mailto):|:(?=//)")
 """How addresses begin that an app could make a link of."""
 
 
