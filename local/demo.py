@@ -20,6 +20,7 @@ from rich.console import Console
 from local import cloudtrail
 from local import demo_accounts as accounts
 from local import demo_identity_center as identity_center
+from local import demo_operators as operators
 from local import demo_sweep as sweep
 from local.center import ADMINISTRATOR
 from local.inbox import ACCOUNT_BASELINE, IDENTITY_CENTER_GUARD, dead_letters
@@ -124,7 +125,8 @@ def enforce(story: Story) -> None:
     files = {
         "settings.json": {
             "ceiling": "enforce",
-            "alerts": sweep.ALERTS,
+            "alerts": sweep.ALERTS | operators.ALERTS,
+            **operators.SETTINGS,
             # Nobody else calls Identity Center here.
             "identity_center": {"calls_per_second": 20},
             "account_baselines": {"changes_without_apply": accounts.CHANGES_WITHOUT_APPLY},
@@ -234,7 +236,7 @@ def release(story: Story) -> None:
     """It was meant to be: a release restores exactly what was there, and holds."""
     account = story.organization.member("shop-prod")
     finding = str(story.kept["finding"]["key"])
-    story.keyward("release", finding, "--reason", "hired on Monday, HR-7")
+    story.keyward("release", finding, "--reason", "hired on Monday, HR-7", "--yes")
     story.told()
     story.expect("its policies", {"AdministratorAccess"}, policies(account, "intern"))
     story.expect(
@@ -302,7 +304,9 @@ STEPS = (
     sweep.planned,
     *accounts.STEPS,
     *sweep.STEPS,
+    *operators.STEPS,
     ledger,
+    operators.reported,
 )
 
 if __name__ == "__main__":

@@ -236,7 +236,7 @@ def given_back(story: Story) -> None:
     """A release gives ben his assignment back, and holds: he is on call this week."""
     center = story.center
     finding = str(story.kept["removed"]["key"])
-    story.keyward("release", finding, "--reason", "on call this week, OPS-12")
+    story.keyward("release", finding, "--reason", "on call this week, OPS-12", "--yes")
     told = story.inbox.wait_for("Released")
     story.expect("alerts", 1, len(told))
     story.expect(

@@ -220,7 +220,7 @@ def redriven(story: Story) -> None:
             try_in_vain(story)
     story.expect("dead letters", 1, dead_letters(story.organization))
     story.expect("the key, in IAM", ["Active"], key_statuses(account, LATE))
-    printed(story, story.keyward("redrive"))
+    printed(story, story.keyward("redrive", "--yes"))
     told = story.told()
     story.expect("what the alert says", ["Contained"], [verb(alert) for alert in told])
     story.expect("the key, in IAM, now", ["Inactive"], key_statuses(account, LATE))

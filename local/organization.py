@@ -354,6 +354,8 @@ def run(program: Path, *arguments: str, endpoint: str = "") -> subprocess.Comple
         [program, *arguments],
         env=environment,
         cwd=PROJECT,
+        # What would ask on a terminal must say so, and not wait for an answer.
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,

@@ -62,7 +62,7 @@ class Message:
     def buttons(self) -> dict[str, Object]:
         """Its buttons by what stands on them."""
         return {
-            element["text"]["text"]: element | {"block_id": block.get("block_id", "")}
+            element["text"]["text"]: element | {"block_id": block["block_id"]}
             for block in self.blocks
             for element in (*block.get("elements", ()), block.get("accessory") or {})
             if element.get("type") == "button"
@@ -244,7 +244,7 @@ class Slack:
             channel=direct_channel(channel) if channel.startswith("U") else channel,
             ts=ts,
             text=asked.get("text", ""),
-            blocks=asked.get("blocks") or [],
+            blocks=named(asked),
             thread=asked.get("thread_ts"),
             only_for=only_for,
         )
@@ -256,7 +256,7 @@ class Slack:
             if (message.channel, message.ts) == (asked["channel"], asked["ts"]):
                 message.before.append(message.shown())
                 message.text = asked.get("text", "")
-                message.blocks = asked.get("blocks") or []
+                message.blocks = named(asked)
                 return {"ok": True, "channel": message.channel, "ts": message.ts}
         return refusal("message_not_found")
 
@@ -331,6 +331,14 @@ def send(request: Request, url: str, *, endpoint: str) -> int:
         with error:
             status = error.code
     return status
+
+
+def named(asked: Object) -> list[Object]:
+    """Return the blocks of a message; Slack gives a name to each that has none."""
+    return [
+        {"block_id": f"b{number}", **block}
+        for number, block in enumerate(asked.get("blocks") or [])
+    ]
 
 
 def refusal(error: str) -> Object:

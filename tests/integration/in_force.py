@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local.inbox import Inbox
+from local.slack import MEMBERS
 
 if TYPE_CHECKING:
     from local.organization import Organization
 
-SETTINGS = {
-    "/keyward/settings": {
-        "ceiling": "enforce",
-        "budgets": {"organization": 500, "account": 500},
-        "alerts": {"single_per_window": 100},
+CHANNEL = "C0ALERTS"
+# Who may answer alerts in Slack: one may only say that they have seen them.
+OPERATORS = {
+    "ana": ["acknowledge", "exempt", "quarantine", "release"],
+    "ben": ["acknowledge", "exempt", "quarantine", "release"],
+    "chris": ["acknowledge"],
+}
+BASE: dict[str, Any] = {
+    "ceiling": "enforce",
+    "budgets": {"organization": 500, "account": 500},
+    "alerts": {"single_per_window": 100, "slack": f"slack:{CHANNEL}", "daily_digest": None},
+    "operators": {
+        "people": [
+            {"name": name.capitalize(), "slack_user": MEMBERS[name][0], "session": name, "may": may}
+            for name, may in OPERATORS.items()
+        ]
     },
+}
+SETTINGS = {
+    "/keyward/settings": BASE,
     "/keyward/rules/iam-access-key-created": {"mode": "enforce"},
     "/keyward/rules/iam-quarantine-undone": {"mode": "enforce"},
     "/keyward/rules/iam-user-created": {"mode": "enforce"},

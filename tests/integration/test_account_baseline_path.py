@@ -15,6 +15,7 @@ from local.center import Center, center_of
 from local.control_tower import FIRST_ACCESS, ControlTower
 from local.inbox import ACCOUNT_BASELINE, Heard, Inbox, wait_until
 from local.organization import run
+from tests.integration import in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,13 +55,8 @@ def baseline(unit: str, **assignments: str) -> dict[str, Any]:
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "/keyward/settings": {
-        "ceiling": "enforce",
-        "budgets": {"organization": 500, "account": 500},
-        "alerts": {"single_per_window": 100},
-        # What baselines bring by themselves would come in between.
-        "account_baselines": {"changes_without_apply": 0},
-    },
+    # What baselines bring by themselves would come in between.
+    "/keyward/settings": in_force.BASE | {"account_baselines": {"changes_without_apply": 0}},
     **{f"/keyward/rules/{rule}": {"mode": "enforce"} for rule in (MISSING, STALE)},
     f"/keyward/rules/{FIRST_USER}": {"mode": "enforce", "grace_minutes": 0},
     f"/keyward/baseline/all-{NAME}": baseline(ROOT, Auditors="Audit"),

@@ -13,6 +13,7 @@ import pytest
 from local.center import ADMINISTRATOR, Center, center_of
 from local.inbox import Heard, Inbox
 from local.organization import run
+from tests.integration import in_force
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +38,7 @@ CATALOGUE = {
     }
 }
 SETTINGS: dict[str, dict[str, Any]] = {
-    "/keyward/settings": {
-        "ceiling": "enforce",
-        "budgets": {"organization": 500, "account": 500},
-        "alerts": {"single_per_window": 100},
-    },
+    "/keyward/settings": in_force.BASE,
     **{
         f"/keyward/rules/{rule}": {"mode": "enforce"}
         for rule in (
