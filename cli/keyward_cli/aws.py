@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from keyward.errors import GatewayError, RequestError
 from keyward.gateways.ssm import SsmGateway
 from keyward.gateways.translate import translated
+from keyward_cli.proof import signed
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -63,8 +64,9 @@ def ask(caller: Caller, act: str, **arguments: object) -> dict[str, object]:
     from botocore.config import Config  # noqa: PLC0415 - on first use only
 
     once = Config(read_timeout=OPERATOR_SECONDS, retries={"total_max_attempts": 1})
-    request = {"act": act, "by": caller.arn(), **arguments}
+    request: dict[str, object] = {"act": act, "by": caller.arn(), **arguments}
     session = caller.session()
+    request["proof"] = signed(session, request)
     with translated(f"Invoke {OPERATOR}"):
         reply = session.client("lambda", config=once).invoke(
             FunctionName=OPERATOR, Payload=json.dumps(request).encode()

@@ -6,11 +6,13 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from botocore.client import BaseClient
 from typer.testing import CliRunner, Result
 
-from keyward import operating
+from keyward import operating, proving
+from keyward.gateways.callers import CallersGateway
 from keyward.observability import metrics
 from keyward_cli.main import app
 from tests.flow.world import a_world
@@ -65,5 +67,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             )
             return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(reply).encode())}
 
+        def identity(_asked: CallersGateway, path: str, *, header: tuple[str, str]) -> str:
+            assert path.startswith("/?")
+            assert header[0] == proving.HEADER
+            return f"<Arn>{boto3.client('sts').get_caller_identity()['Arn']}</Arn>"
+
         monkeypatch.setattr(BaseClient, "_make_api_call", intercepted)
+        monkeypatch.setattr(CallersGateway, "identity", identity)
+        monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: made.now)
         yield made
