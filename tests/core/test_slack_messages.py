@@ -100,7 +100,7 @@ def hostile_records(draw: st.DrawFn) -> FindingRecord:
             "held": maybe(1, next(said)),
             "owner": maybe(2, next(said)),
             "grace_until": maybe(3, NOW),
-            "pending": maybe(4, Pending.model_construct(stage=next(said))),
+            "pending": maybe(4, Pending.model_construct(stage=next(said), since=NOW)),
             "would": maybe(5, Would.model_construct(action=next(said))),
             "acknowledged": maybe(
                 6, Acknowledged.model_construct(by=next(said), note=next(said), at=NOW)
@@ -418,9 +418,8 @@ def an_exemption(days: int) -> Exemption:
 
 def test_open_lines_count_all_and_name_what_failed_first_then_the_gravest_and_oldest() -> None:
     def one(key: str, severity: Severity, days: int, **changes: object) -> FindingRecord:
-        return a_record(
-            key=key, severity=severity, first_seen=NOW - timedelta(days=days), **changes
-        )
+        made = a_record(key=key, severity=severity, first_seen=NOW - timedelta(days=days))
+        return made.model_copy(update=changes)
 
     lines = slack_messages.open_lines(
         [

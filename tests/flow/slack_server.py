@@ -308,7 +308,7 @@ def a_slack() -> Iterator[Slack]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Requests) as server:
         slack = Slack(f"http://127.0.0.1:{server.server_port}")
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
             yield slack
         finally:

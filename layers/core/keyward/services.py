@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from keyward import proving, resolving
+from keyward.errors import GatewayError
 from keyward.gateways.access_analyzer import AccessAnalyzerGateway
 from keyward.gateways.callers import CallersGateway
 from keyward.gateways.dynamodb import DynamoDbGateway
@@ -31,6 +32,7 @@ from keyward.gateways.ssm import SsmGateway
 from keyward.gateways.trail import TrailGateway
 from keyward.gateways.visiting import Visitor
 from keyward.ledger import Ledger
+from keyward.observability import logger
 from keyward.rules import guard_of
 from keyward.settings import Accepted
 from keyward.sweep import Heard
@@ -45,6 +47,9 @@ SETTINGS_SECONDS = 30
 
 MEMBERSHIP_SECONDS = 300
 """Whether an account is an active member, and in which OUs, is asked again after this long."""
+
+NAME_SECONDS = 3600
+"""What an account is called is asked again after this long, also where it couldn't be read."""
 
 EXPIRY_MARGIN = timedelta(minutes=5)
 """Credentials are renewed so long before they end."""
@@ -133,11 +138,14 @@ class Services:
     _settings: tuple[datetime, Accepted | None] | None = field(default=None, init=False)
     _members: dict[str, tuple[datetime, bool]] = field(default_factory=dict, init=False)
     _parents: dict[str, tuple[datetime, tuple[str, ...]]] = field(default_factory=dict, init=False)
+    _names: dict[str, tuple[datetime, str | None]] = field(default_factory=dict, init=False)
     _accounts: dict[str, tuple[datetime, IamGateway]] = field(default_factory=dict, init=False)
     _documents: dict[tuple[str, str], str] = field(default_factory=dict, init=False)
     _center: IdentityCenterGateway | None = field(default=None, init=False)
     heard: dict[str, Heard] = field(default_factory=dict, init=False)
     """The newest event of each account that this process heard, until the ledger has it."""
+    digested: str | None = field(default=None, init=False)
+    """The day whose digest this process knows to be made."""
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -330,6 +338,19 @@ class Services:
         if known is None or now - known[0] >= timedelta(seconds=MEMBERSHIP_SECONDS):
             known = (now, self.organization.is_active_member(account))
             self._members[account] = known
+        return known[1]
+
+    def account_name(self, account: str, now: datetime) -> str | None:
+        """What the account is called; None where that can't be read. Asked once in NAME_SECONDS."""
+        known = self._names.get(account)
+        if known is None or now - known[0] >= timedelta(seconds=NAME_SECONDS):
+            try:
+                described = self.organization.account(account)
+            except GatewayError as error:
+                logger.warning("account name not read", account=account, reason=str(error))
+                described = None
+            known = (now, None if described is None else described.name or None)
+            self._names[account] = known
         return known[1]
 
     def parents(self, account: str, now: datetime) -> tuple[str, ...]:

@@ -158,7 +158,7 @@ class SlackGateway:
                 **reply,
             ),
         )
-        return Posted(channel=str(answer.get("channel") or channel), ts=str(answer["ts"]))
+        return Posted(channel=str(answer.get("channel") or channel), ts=_in(answer, "ts"))
 
     def update(self, posted: Posted, *, text: str, blocks: Sequence[Block]) -> None:
         """Writes a message anew in its place.
@@ -248,12 +248,12 @@ class SlackGateway:
             if error.code == UNKNOWN_USER:
                 return False
             raise
-        user = str(found["user"]["id"])
+        user = _in(found, "user", "id")
         opened = self._call(
             f"open a conversation with {user}",
             lambda slack: slack.conversations_open(users=user),
         )
-        self.post(str(opened["channel"]["id"]), text=text, blocks=blocks or answered(text))
+        self.post(_in(opened, "channel", "id"), text=text, blocks=blocks or answered(text))
         return True
 
     def _call(self, what: str, call: Callable[["WebClient"], "SlackResponse"]) -> dict[str, Any]:
@@ -279,9 +279,11 @@ class SlackGateway:
                 return answer
             failed = _Failure(code="unreadable", retryable=True, rest=REST)
         except SlackApiError as error:
-            answer = error.response
-            failed = _Failure.of(answer.status_code, answer.get("error"), answer.headers)
-        except (SlackClientError, OSError, HTTPException, ValueError) as error:
+            answer = error.response.data
+            said = answer.get("error") if isinstance(answer, dict) else None
+            failed = _Failure.of(error.response.status_code, said, error.response.headers)
+        except (SlackClientError, OSError, HTTPException, ValueError, AttributeError) as error:
+            # AttributeError: slack_sdk takes any JSON that isn't empty for an object.
             failed = _Failure(code=type(error).__name__, retryable=True, rest=REST)
         # Raised out here: the texts of these errors, its context otherwise, may hold the token.
         raise self._failed(what, failed, "the Web API")
@@ -328,6 +330,17 @@ class _Failure:
             return cls(code=f"status {status}, unreadable", retryable=True, rest=REST)
         rest = REST if code in RESTING else None
         return cls(code=code, retryable=code in PASSING, rest=rest)
+
+
+def _in(answer: Mapping[str, Any], *path: str) -> str:
+    """What stands there in an answer. Raises GatewayError where nothing does."""
+    found: object = answer
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(found, str):
+        message = f"Slack: its answer has no {'.'.join(path)}"
+        raise GatewayError(message, code="unreadable", retryable=True)
+    return found
 
 
 def _retry_after(headers: Mapping[str, Any]) -> timedelta:
