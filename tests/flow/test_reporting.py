@@ -178,6 +178,8 @@ def test_an_empty_estate_that_never_swept_has_a_report_that_says_so(reports: Rep
     assert of.findings == ()
     assert of.inventory_at is None
     assert of.sweep is None
+    assert {row.id for row in of.accounts} >= {HUB, reports.world.member}
+    assert {row.why for row in of.accounts} == {"no sweep was there yet"}
     assert {row.state for row in of.controls} == {"not judged"}
     assert any("No sweep was complete yet" in gap for gap in of.gaps)
 
@@ -199,6 +201,7 @@ def test_without_the_names_of_accounts_the_report_is_made(
     monkeypatch.setattr(OrganizationGateway, "some_accounts", denied)
     reports.operated.swept()
     of = reports.made()
+    assert len(of.accounts) == 3
     assert {row.name for row in of.accounts} == {None}
     assert any("AccessDeniedException" in gap for gap in of.gaps)
 
@@ -354,7 +357,7 @@ def test_the_weeks_report_is_told_once_with_a_link(reports: Reports) -> None:
     body = alert(notice).body
     assert notice.links["Report"] in body
     assert "earlier" in body
-    assert f"keyward report --id {notice.id}" in body
+    assert f"reports/{notice.id}/ in the bucket {BUCKET}" in body
     assert any(notice.id in key for key in reports.there())
 
 

@@ -94,10 +94,11 @@ def make_weekly(*, services: Services, now: datetime) -> None:
             id=id_,
             title=f"Keyward's report of week {id_} is made",
             text=(
-                f"The link below lets anybody who has it read the report's page until "
-                f"{ends:%Y-%m-%d %H:%M} UTC at most, for {many(hours, 'hour')}; AWS ends it "
-                "earlier when the credentials that signed it end. For a new link, and for the "
-                f"same as CSV and JSON: keyward report --id {id_}."
+                f"The link below lets anybody who has it read the report's page, until "
+                f"{ends:%Y-%m-%d %H:%M} UTC at most, which is {many(hours, 'hour')}; AWS ends it "
+                "earlier when the credentials that signed it end. The report itself stays, with "
+                f"the same as CSV and JSON, under {PREFIX}/{id_}/ in the bucket "
+                f"{services.environment.reports_bucket}. keyward report makes a new one."
             ),
             severity=Severity.LOW,
             at=now,
@@ -142,17 +143,18 @@ def gathered(id_: str, *, by: str, services: Services, now: datetime) -> Report:
     ledger = services.ledger
     sweeps = ledger.sweeps()
     gaps: list[str] = []
-    names = _names(services, gaps)
+    active = _active(services, gaps)
     seen = [
         AccountSeen(
             id=it.id,
-            name=names.get(it.id),
+            name=active.pop(it.id, None),
             swept_at=it.swept.at if it.swept else None,
             heard_at=it.heard.time if it.heard else None,
             wrong=tuple(it.wrong),
         )
         for it in standing.known(ledger, sweeps)
     ]
+    seen += [AccountSeen(id=id_, name=name) for id_, name in active.items()]
     known = Known(
         id=id_,
         by=by,
@@ -173,19 +175,22 @@ def _keys(id_: str) -> dict[str, str]:
     return {kind: f"{PREFIX}/{id_}/{name}" for kind, (name, _) in FILES.items()}
 
 
-def _names(services: Services, gaps: list[str]) -> dict[str, str]:
-    """The names of accounts, by id; where AWS doesn't tell them, that is a gap."""
+def _active(services: Services, gaps: list[str]) -> dict[str, str]:
+    """The names of the organization's active accounts, by id; a gap where AWS doesn't tell them."""
     names: dict[str, str] = {}
     after: str | None = None
     try:
         while True:
             page, after = services.organization.some_accounts(after=after)
-            names |= {it.id: it.name for it in page}
+            names |= {it.id: it.name for it in page if it.state == "ACTIVE"}
             if after is None:
                 break
     except GatewayError as error:
-        logger.warning("account names not read", reason=str(error))
-        gaps.append(f"The names of accounts could not be read ({error.code or 'no answer'}).")
+        logger.warning("accounts not listed", reason=str(error))
+        gaps.append(
+            f"The organization's accounts could not be listed ({error.code or 'no answer'}): their "
+            "names are missing, and those that no sweep or event told of."
+        )
     return names
 
 
