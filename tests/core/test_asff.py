@@ -24,7 +24,7 @@ def document(record: FindingRecord) -> dict[str, Any]:
 
 def problems(found: dict[str, Any]) -> list[str]:
     """What the API's own model objects to: unknown fields, wrong types."""
-    client = boto3.client("securityhub", region_name="eu-central-1")
+    client: Any = boto3.client("securityhub", region_name="eu-central-1")
     shape = client.meta.service_model.operation_model("BatchImportFindings").input_shape
     known = set(shape.members["Findings"].member.members)
     validate_parameters({"Findings": [found]}, shape)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 from keyward import planner, published
 from keyward.findings import FindingRecord, State
@@ -30,9 +30,17 @@ def an_action(record: FindingRecord) -> dict[str, object]:
     return dict(json.loads(told.model_dump_json()))
 
 
+MODELS = {"finding": published.FindingDetail, "action": published.ActionDetail}
+
+
 def fits(name: str, document: dict[str, object]) -> bool:
+    """Whether it has the fields of the published schema, and is what the model takes."""
     schema = json.loads((SCHEMAS / f"event-{name}.json").read_text(encoding="utf-8"))
-    return bool(Draft202012Validator(schema).is_valid(document))
+    try:
+        MODELS[name].model_validate_json(json.dumps(document), strict=True)
+    except ValidationError:
+        return False
+    return set(document) == set(schema["properties"])
 
 
 def test_finding_says_what_where_who_and_the_way_back() -> None:
