@@ -262,6 +262,8 @@ class Deployment:
 
     def substitute(self, name: str) -> str:
         """Return what stands for `${name}` in Fn::Sub."""
+        if name.startswith("!"):
+            return f"${{{name[1:]}}}"
         found = self.attribute(*name.split(".", 1)) if "." in name else self.reference(name)
         return str(found)
 

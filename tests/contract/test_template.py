@@ -983,6 +983,19 @@ def test_the_runbook_says_of_every_alarm_what_to_do() -> None:
     assert alarms - rows == set()
 
 
+def test_the_dashboard_shows_every_queue_function_and_alarmed_metric_there_is() -> None:
+    dashboard = HUB.properties("Dashboard")
+    assert dashboard["DashboardName"] == "keyward"
+    shown = json.dumps(json.loads(dashboard["DashboardBody"]))
+    assert "{!" not in shown
+    for queue in HUB.of_type("AWS::SQS::Queue").values():
+        assert f'"{queue["QueueName"]}"' in shown
+    for function in HUB.of_type("AWS::Lambda::Function").values():
+        assert f'"{function["FunctionName"]}"' in shown
+    for alarm in HUB.of_type("AWS::CloudWatch::Alarm").values():
+        assert f'"{alarm["MetricName"]}"' in shown
+
+
 # ---------------------------------------------------------------- sweeps and canaries
 
 DEFAULT_BUS = f"arn:aws:events:us-east-1:{HUB_ACCOUNT}:event-bus/default"
