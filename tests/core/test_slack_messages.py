@@ -401,6 +401,37 @@ def test_form_asks_for_what_the_act_needs(act: str, asked: list[str]) -> None:
         assert [it["value"] for it in inputs[2]["element"]["options"]] == ["7", "30", "90"]
 
 
+def a_report(**links: str) -> Notice:
+    return Notice(
+        kind="report",
+        id="1",
+        title="made",
+        text="The link below",
+        severity=Severity.LOW,
+        at=NOW,
+        links=links,
+    )
+
+
+def test_own_link_is_a_button_as_it_is() -> None:
+    link = "https://keyward-reports.s3.amazonaws.com/r.html?X-Amz-Signature=a&b=c%2F"
+    message = slack_messages.notice(a_report(Report=link), account=None)
+    actions: Any = next(block for block in message.blocks if block["type"] == "actions")
+    (button,) = actions["elements"]
+    assert (button["url"], button["text"]["text"]) == (link, "Report")
+    assert link not in shown(message)
+    check_harmless(message.blocks)
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:alert(1)", "https://x.example/ y", f"https://{'x' * 3000}"]
+)
+def test_what_no_button_can_open_is_left_to_the_topic(link: str) -> None:
+    message = slack_messages.notice(a_report(Report=link), account=None)
+    assert not [block for block in message.blocks if block["type"] == "actions"]
+    assert "1 link did not fit" in shown(message)
+
+
 # What is open
 
 
@@ -416,7 +447,7 @@ def an_exemption(days: int) -> Exemption:
     )
 
 
-def test_open_lines_count_all_and_name_what_failed_first_then_the_gravest_and_oldest() -> None:
+def test_open_lines_count_all_and_name_what_failed_first_and_what_somebody_has_last() -> None:
     def one(key: str, severity: Severity, days: int, **changes: object) -> FindingRecord:
         made = a_record(key=key, severity=severity, first_seen=NOW - timedelta(days=days))
         return made.model_copy(update=changes)
@@ -434,9 +465,9 @@ def test_open_lines_count_all_and_name_what_failed_first_then_the_gravest_and_ol
     )
     assert lines[:3] == ["Open: 2 high, 1 medium, 2 low", "Not contained: 1", "Acknowledged: 1"]
     named = [line for line in lines if line.startswith("- ")]
-    assert [line.rpartition("(")[2] for line in named] == ["failed)", "old)", "new)", "medium)"]
-    assert "Reported for 30 days, acknowledged by Ana" in named[1]
-    assert "in workload (444455556666)" in named[1]
+    assert [line.rpartition("(")[2] for line in named] == ["failed)", "new)", "medium)", "old)"]
+    assert "Reported for 30 days, acknowledged by Ana" in named[-1]
+    assert "in workload (444455556666)" in named[-1]
     assert lines[-1] == "... and 1 other"
 
 

@@ -4,6 +4,7 @@ No text object is of type mrkdwn, and none has emoji: what Slack shows is what i
 fallback text, which phones show in a notification, is made harmless besides.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,15 @@ Source: https://docs.slack.dev/reference/block-kit/blocks/header-block
 BUTTON_LENGTH = 75
 VALUE_LENGTH = 2000
 """What a button says, and what it carries.
+
+Source: https://docs.slack.dev/reference/block-kit/block-elements/button-element
+"""
+
+LINKS = 5
+"""So many links a notice has in Slack."""
+
+ADDRESS = re.compile(r"https?://[!-~]{1,2990}", re.ASCII)
+"""What a button can open: 3000 characters at most.
 
 Source: https://docs.slack.dev/reference/block-kit/block-elements/button-element
 """
@@ -320,6 +330,7 @@ def notice(what: Notice, *, account: str | None) -> Message:
         _header(f"{mark}{_said(what.title, HEADER_LENGTH)}"),
         _section([_said(what.text, 2000)]),
         *_details(what.details, most=SECTIONS),
+        *_links(what.links),
         _context(f"{_said(what.kind, 60)}, {_time(what.at)}.{where}"),
     ]
     return _message(f"{mark}{defanged(what.title)}", blocks)
@@ -330,9 +341,13 @@ def open_lines(
 ) -> list[str]:
     """What is open, in lines: numbers, then what failed, the gravest, the oldest by name.
 
-    What is merely low is counted and not named, unless it failed. `name` gives an account's.
+    What nobody acknowledged comes first. What is merely low is counted and not named, unless it
+    failed. `name` gives an account's.
     """
-    every = sorted(records, key=lambda it: (-_urgency(it), it.first_seen, it.key))
+    every = sorted(
+        records,
+        key=lambda it: (it.acknowledged is not None, -_urgency(it), it.first_seen, it.key),
+    )
     numbers = Counter(record.severity for record in every)
     named = [record for record in every if _urgency(record) > Severity.LOW.rank][:DIGEST_LINES]
     seen = sum(record.acknowledged is not None for record in every)
@@ -383,6 +398,25 @@ def _ending_line(name: str, exemption: Exemption) -> str:
         f"- {exemption.until:%Y-%m-%d}: {_said(name, 80)} of {_said(exemption.owner, 60)}, "
         f"ticket {_said(exemption.ticket, 60)}, in {_said(exemption.account, 20)}"
     )
+
+
+def _links(links: Mapping[str, str]) -> Iterator[Block]:
+    """Keyward's own links, as buttons: no text has an address that can be followed."""
+    fit = [(name, at) for name, at in links.items() if ADDRESS.fullmatch(at)][:LINKS]
+    if fit:
+        yield _actions(
+            [
+                {
+                    "type": "button",
+                    "text": _plain(_said(name, BUTTON_LENGTH), limit=BUTTON_LENGTH),
+                    "action_id": f"keyward:link:{number}",
+                    "url": at,
+                }
+                for number, (name, at) in enumerate(fit)
+            ]
+        )
+    if len(fit) < len(links):
+        yield _section([f"{many(len(links) - len(fit), 'link')} did not fit: see the alert topic"])
 
 
 # Blocks
