@@ -1,28 +1,21 @@
 """`keyward baseline`: plans what baselines would bring to accounts, has it done, and follows it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from keyward.errors import RequestError
 from keyward.rollout import RolloutState
+from keyward_cli.agreeing import Yes, agree, given, must_be_asked
+from keyward_cli.answering import AsJson, Reason
 from keyward_cli.aws import Caller, ask
 from keyward_cli.paging import answers
-from keyward_cli.printing import complain, plain, say, show_fields, show_json, show_table
-
-if TYPE_CHECKING:
-    from rich.status import Status
-
-SILENT_SECONDS = 2
-"""What takes longer than this shows how far it is."""
-
-PIPED_SECONDS = 10
-"""Where nobody watches a terminal, a line of progress comes this often at most."""
+from keyward_cli.printing import complain, say, show_fields, show_json, show_table
+from keyward_cli.progress import progress
+from keyward_cli.usage import BROKEN_OFF, usage
 
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 10.0
@@ -40,16 +33,16 @@ baseline_app = typer.Typer(
 
 type Fields = dict[str, Any]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 RolloutId = Annotated[
     str, typer.Argument(metavar="ROLLOUT", help="A rollout's id, as plan and rollouts show it.")
 ]
 
 
 @baseline_app.command(
-    epilog=(
-        "Example:\n\nkeyward baseline plan\n\nkeyward baseline plan --baseline workloads\n\n"
-        "keyward baseline plan --account 111122223333 --json"
+    epilog=usage(
+        "keyward baseline plan",
+        "keyward baseline plan --baseline workloads",
+        "keyward baseline plan --account 111122223333 --json",
     )
 )
 def plan(
@@ -79,15 +72,16 @@ def plan(
 
 
 @baseline_app.command(
-    epilog=(
-        "Example:\n\nkeyward baseline apply 20270131T080000-1a2b3c\n\n"
-        "keyward baseline apply 20270131T080000-1a2b3c --yes --no-wait"
+    epilog=usage(
+        "keyward baseline apply 20270131T080000-1a2b3c",
+        "keyward baseline apply 20270131T080000-1a2b3c --yes --no-wait",
+        status={0: "everything was assigned, or with --no-wait it began"},
     )
 )
 def apply(
     context: typer.Context,
     rollout: RolloutId,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before it begins.")] = False,
+    yes: Yes = False,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow it to its end; it goes on anyway.")
     ] = True,
@@ -102,9 +96,8 @@ def apply(
         _must_be_appliable(found)
         if not as_json:
             say(_what_it_does(found))
-        if found["total"] and not yes and not _agreed(found, as_json=as_json):
-            raise typer.Abort
         if found["total"]:
+            agree(f"Assign {found['total']}?", yes=yes, as_json=as_json)
             reply: Any = ask(context.obj, "baseline-apply", id=found["id"], total=found["total"])
             found = reply["rollout"]
     else:
@@ -119,19 +112,24 @@ def apply(
 
 
 @baseline_app.command(
-    epilog=(
-        "Example:\n\n"
+    epilog=usage(
         'keyward baseline stop 20270131T080000-1a2b3c --reason "the wrong group stands in it"'
     )
 )
 def stop(
     context: typer.Context,
     rollout: RolloutId,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.", prompt=True)],
+    reason: Reason = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Let nothing more of a rollout be asked for. What was assigned by then stays."""
-    reply: Any = ask(context.obj, "baseline-stop", id=rollout, reason=reason)
+    why = given("--reason", reason, as_json=as_json)
+    if not yes:
+        must_be_asked(as_json=as_json)
+        say(f"{_running(_rollout(context.obj, rollout))}: nothing more will be")
+        agree("Stop it?", yes=yes, as_json=as_json)
+    reply: Any = ask(context.obj, "baseline-stop", id=rollout, reason=why)
     found = reply["rollout"]
     if as_json:
         show_json(found)
@@ -142,7 +140,7 @@ def stop(
 
 
 @baseline_app.command(
-    epilog="Example:\n\nkeyward baseline rollouts\n\nkeyward baseline rollouts --limit 5 --json"
+    epilog=usage("keyward baseline rollouts", "keyward baseline rollouts --limit 5 --json")
 )
 def rollouts(
     context: typer.Context,
@@ -184,9 +182,8 @@ def rollouts(
 
 
 @baseline_app.command(
-    epilog=(
-        "Example:\n\nkeyward baseline show 111122223333\n\n"
-        "keyward baseline show 20270131T080000-1a2b3c --json"
+    epilog=usage(
+        "keyward baseline show 111122223333", "keyward baseline show 20270131T080000-1a2b3c --json"
     )
 )
 def show(
@@ -280,7 +277,7 @@ def _followed(
     """
     wait, since = FIRST_WAIT_SECONDS, monotonic()
     try:
-        with _progress() as tell:
+        with progress(say_how_far(found)) as tell:
             while not until(found):
                 tell(say_how_far(found))
                 sleep(wait)
@@ -296,7 +293,7 @@ def _followed(
                     raise RequestError(message)
     except KeyboardInterrupt:
         complain(f"it goes on by itself: keyward baseline show {found['id']}")
-        raise typer.Exit(1) from None
+        raise typer.Exit(BROKEN_OFF) from None
     return found
 
 
@@ -304,35 +301,6 @@ def _is_further(found: Fields, before: Fields) -> bool:
     """Whether anything happened; the time that is left changes by itself."""
     left = "remaining_seconds"
     return {**found, left: None} != {**before, left: None}
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Says on standard error how far something is, once it has taken a while."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    begun = monotonic()
-    line: Status | None = None
-    said: tuple[float, str] | None = None
-
-    def tell(text: str) -> None:
-        nonlocal line, said
-        now, text = monotonic(), plain(text)
-        if now - begun < SILENT_SECONDS:
-            return
-        if console.is_terminal:
-            if line is None:
-                line = console.status(text)
-                line.start()
-            line.update(text)
-        elif said is None or (text != said[1] and now - said[0] >= PIPED_SECONDS):
-            typer.echo(text, err=True)
-            said = now, text
-
-    try:
-        yield tell
-    finally:
-        if line is not None:
-            line.stop()
 
 
 def _is_planned(found: Fields) -> bool:
@@ -470,13 +438,6 @@ def _must_be_appliable(rollout: Fields) -> None:
     if rollout["state"] == RolloutState.PLANNING:
         message = f"rollout {rollout['id']} is still being planned: try again in a minute"
     raise RequestError(message)
-
-
-def _agreed(rollout: Fields, *, as_json: bool) -> bool:
-    if as_json:
-        message = "with --json nobody is asked: say --yes as well"
-        raise RequestError(message)
-    return typer.confirm(f"Assign {rollout['total']}?")
 
 
 def _show_end(caller: Caller, rollout: Fields, *, as_json: bool) -> None:

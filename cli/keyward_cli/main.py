@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,29 +13,39 @@ import typer
 from typer.core import TyperGroup
 
 from keyward.errors import KeywardError, RequestError
-from keyward.findings import State
 from keyward.rule import AnyRule
 from keyward.rules import every, guard_of
 from keyward_cli import bootstrap as bootstrapping
 from keyward_cli import explain as explaining
-from keyward_cli.asking import length, moment
+from keyward_cli.agreeing import Yes, agree
+from keyward_cli.answering import (
+    AsJson,
+    acknowledge,
+    approve,
+    exempt,
+    pause,
+    quarantine,
+    release,
+    resume,
+    send_test_alert,
+)
 from keyward_cli.aws import Caller, ask, one_line
 from keyward_cli.baseline import baseline_app, show_status
+from keyward_cli.completing import rule_ids
 from keyward_cli.docs import rule_doc
+from keyward_cli.findings import acts, findings_app
 from keyward_cli.folder import settings_of
 from keyward_cli.health import show_accounts, show_health
 from keyward_cli.paging import answers
 from keyward_cli.preflight import preflight as look
 from keyward_cli.printing import complain, plain, say, show_fields, show_json, show_table
+from keyward_cli.progress import progress
+from keyward_cli.reports import report
 from keyward_cli.sweep import inventory, redrive, sweep
 from keyward_cli.tuning import settings_app
+from keyward_cli.usage import BROKEN_OFF, exit_status, usage
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-EXIT_CODES = (
-    "Exit status: 0 done; 1 it could not be done, and one line on standard error says why; "
-    "2 wrong usage, or some of the input could not be read; 3 settings diff found differences."
-)
 
 
 class _Group(TyperGroup):
@@ -45,37 +56,59 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as click has it
         try:
-            return super().invoke(ctx)
+            return _flushed(lambda: super(_Group, self).invoke(ctx))
         except KeywardError as error:
             complain(one_line(error))
             raise typer.Exit(1) from error
+        except BrokenPipeError:
+            # The reader has seen enough. Python flushes once more at its end: into nothing.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            complain(f"{place}{error.strerror or error}")
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            complain("broken off; what AWS was asked for by then goes on")
+            raise typer.Exit(BROKEN_OFF) from None
+        except (typer.Abort, EOFError) as error:
+            # A prompt turns both, Ctrl-C and the end of what is typed, into Abort.
+            broken = isinstance(error.__context__, KeyboardInterrupt)
+            complain("broken off; nothing was done" if broken else "nothing was done")
+            raise typer.Exit(BROKEN_OFF if broken else 1) from None
+
+
+def _flushed(run: Callable[[], Any]) -> Any:  # noqa: ANN401 - as click has it
+    """What `run` returns, once all that it printed is on its way: what breaks, breaks here."""
+    try:
+        return run()
+    finally:
+        sys.stdout.flush()
 
 
 app = typer.Typer(
     cls=_Group,
     name="keyward",
     help="Keeps long-lived credentials out of an AWS organization.",
-    epilog=EXIT_CODES,
+    epilog=exit_status(
+        {
+            2: "wrong usage, or some of the input could not be read",
+            3: "settings diff found differences",
+        }
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-)
-findings_app = typer.Typer(
-    help="What Keyward has found, and what became of it.", no_args_is_help=True
 )
 app.add_typer(findings_app, name="findings")
 app.add_typer(settings_app, name="settings")
 app.add_typer(baseline_app, name="baseline")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Finding = Annotated[
-    str, typer.Argument(metavar="FINDING", help="A finding's key, as alerts show it.")
-]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.", prompt=True)]
 
-
-def example(*lines: str) -> str:
-    """The end of a command's help: how it is typed."""
-    return "\n\n".join(("Example:", *lines))
+def _without_colours(value: bool) -> bool:
+    """By the environment: typer's help and rich, which draw, look there and nowhere else."""
+    if value:
+        os.environ["NO_COLOR"] = "1"
+    return value
 
 
 @app.callback()
@@ -87,12 +120,27 @@ def main(
     region: Annotated[
         str | None, typer.Option(help="The hub's region; otherwise what AWS_REGION says.")
     ] = None,
+    no_color: Annotated[  # noqa: ARG001 - its callback does it
+        bool,
+        typer.Option(
+            "--no-color",
+            help="No colours; NO_COLOR=1 does the same, and what is piped never has any.",
+            is_eager=True,
+            callback=_without_colours,
+        ),
+    ] = False,
 ) -> None:
     """Keeps long-lived credentials out of an AWS organization."""
     context.obj = Caller(profile=profile, region=region or os.environ.get("AWS_REGION"))
 
 
-@app.command(epilog=example("keyward preflight", "keyward --region eu-central-1 preflight --json"))
+@app.command(
+    epilog=usage(
+        "keyward preflight",
+        "keyward --region eu-central-1 preflight --json",
+        status={1: "something is missing or can't be told"},
+    )
+)
 def preflight(context: typer.Context, as_json: AsJson = False) -> None:
     """Check the organization before a deployment, and print the exact deploy command.
 
@@ -132,10 +180,11 @@ def preflight(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command(
-    epilog=example(
+    epilog=usage(
         "keyward explain events/iam-access-key-created/violating-for-itself.json",
         "keyward explain trail.json.gz --settings settings --json",
         "cat events.jsonl | keyward explain - --json",
+        status={2: "wrong usage, or some of the input could not be read"},
     )
 )
 def explain(
@@ -164,7 +213,9 @@ def explain(
     """
     in_force = settings_of(settings)
     unread, seen = 0, 0
-    try:
+    # On a terminal the answers themselves tell how far it is.
+    quiet = sys.stdout.isatty()
+    with nullcontext() if quiet else progress("events are read") as tell:
         for file in files:
             try:
                 for answer in explaining.answers(file, in_force):
@@ -175,14 +226,11 @@ def explain(
                         show_json(answer | named)
                     else:
                         _show_answer(answer | named)
+                    if tell is not None and seen % 100 == 0:
+                        tell(f"{seen} events read")
             except RequestError as error:
                 unread += 1
                 complain(str(error))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has seen enough. Python flushes once more at its end: into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
     if unread:
         complain(f"{unread} of {max(seen, unread)} events could not be read")
         raise typer.Exit(2)
@@ -217,10 +265,12 @@ def _show_answer(answer: explaining.Answer) -> None:
 
 
 @app.command(
-    epilog=example("keyward rules", "keyward rules iam-access-key-created", "keyward rules --json")
+    epilog=usage("keyward rules", "keyward rules iam-access-key-created", "keyward rules --json")
 )
 def rules(
-    rule: Annotated[str | None, typer.Argument(help="Show all about this one.")] = None,
+    rule: Annotated[
+        str | None, typer.Argument(help="Show all about this one.", autocompletion=rule_ids)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the rules: what raises each, how grave it is, what it does in mode enforce."""
@@ -267,216 +317,49 @@ def _rule_fields(rule: AnyRule) -> dict[str, object]:
     }
 
 
-@findings_app.command(
-    "list",
-    epilog=example(
-        "keyward findings list",
-        "keyward findings list --state open --state failed --account 111122223333 --json",
-    ),
+FINDING = "0123456789abcdef0123"
+
+app.command(
+    epilog=usage(
+        f'keyward release {FINDING} --reason "CI still needs it" --days 3',
+        f'keyward release {FINDING} --reason "CI still needs it" --yes --json',
+        status={0: "released, being released, or waiting for a second person"},
+    )
+)(release)
+app.command(
+    epilog=usage(f"keyward approve {FINDING}", f'keyward approve {FINDING} --note "seen with ana"')
+)(approve)
+app.command(epilog=usage(f'keyward acknowledge {FINDING} --note "I look into it"'))(acknowledge)
+app.command(epilog=usage(f'keyward quarantine {FINDING} --reason "the key is on GitHub"'))(
+    quarantine
 )
-def findings_list(  # noqa: PLR0913, PLR0917 - each is an option
-    context: typer.Context,
-    state: Annotated[
-        list[State] | None, typer.Option(help="Only these; may be given more than once.")
-    ] = None,
-    account: Annotated[str | None, typer.Option(help="Only in this account.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Only of this rule.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
-    as_json: AsJson = False,
-) -> None:
-    """List findings, state by state, the oldest change first."""
-    found: list[dict[str, Any]] = []
-    after: object = None
-    while len(found) < limit:
-        reply: Any = ask(
-            context.obj,
-            "findings",
-            states=[one.value for one in state] if state else None,
-            account=account,
-            rule=rule,
-            limit=min(100, limit - len(found)),
-            after=after,
-        )
-        found.extend(reply["findings"])
-        after = reply.get("next")
-        if after is None:
-            break
-    if as_json:
-        show_json(found[:limit])
-        return
-    show_table(
-        ("finding", "severity", "state", "rule", "account", "subject", "last seen"),
-        [
-            (
-                f["key"],
-                f["severity"],
-                f["state"],
-                f["rule"],
-                f["account"],
-                f["subject"],
-                f["last_seen"],
-            )
-            for f in found[:limit]
-        ],
+app.command(
+    epilog=usage(
+        f"keyward exempt {FINDING} --owner payments@example.com "
+        '--reason "vendor has no roles" --ticket SEC-42 --until 2099-01-31'
     )
-    if after is not None:
-        say(f"There are more than {limit}: --limit shows them.")
-
-
-@findings_app.command("show", epilog=example("keyward findings show 0123456789abcdef0123"))
-def findings_show(context: typer.Context, finding: Finding, as_json: AsJson = False) -> None:
-    """Show all about one finding: what, who, what was done, how to undo it."""
-    record: Any = ask(context.obj, "finding", finding=finding)["finding"]
-    if as_json:
-        show_json(record)
-        return
-    evidence = record.get("evidence") or {}
-    show_fields(
-        [
-            ("finding", f"{record['key']} (episode {record['episode']})"),
-            ("state", record["state"]),
-            ("rule", ", ".join([record["rule"], *record.get("also", [])])),
-            ("severity", record["severity"]),
-            ("account", record["account"]),
-            ("subject", record["subject"]),
-            ("unique id", record.get("unique_id")),
-            ("reason", record["reason"]),
-            ("mode", f"{record['mode']}; enforce does: {record['enforcement']}"),
-            ("owner", record.get("owner")),
-            ("warned", f"acts after {until}" if (until := record.get("grace_until")) else None),
-            ("not done", record.get("held")),
-            ("waits for", (record.get("pending") or {}).get("stage")),
-            ("outcome", record.get("outcome")),
-            ("exempt by", record.get("exempt_by")),
-            ("actor", evidence.get("actor")),
-            ("source IP", evidence.get("source_ip")),
-            ("event", f"{evidence.get('event_name')} {evidence.get('event_id')}"),
-            ("seen", f"{record['seen']} times, {record['first_seen']} to {record['last_seen']}"),
-            ("settings", f"version {record.get('settings_version')}"),
-            ("to fix it", record["fix"]),
-            (
-                "to undo it",
-                f"keyward release {record['key']} --reason ..."
-                if record["state"] in {State.ACTED, State.FAILED, State.ACTING}
-                else None,
-            ),
-        ]
+)(exempt)
+app.command(epilog=usage('keyward pause 4h --reason "migration of the build servers"'))(pause)
+app.command(epilog=usage('keyward resume --reason "migration done"'))(resume)
+app.command(
+    epilog=usage("keyward acts", "keyward acts --days 30 --json", "keyward acts --day 2027-01-31")
+)(acts)
+app.command(
+    epilog=usage(
+        "keyward report",
+        "keyward report --format html --open",
+        "keyward report --output reports --json",
     )
-    for line in record.get("details", []):
-        say(f"  {line}")
-    for step in record.get("history", []):
-        say(f"  {step['at']}  {step['state']:<9} {step['note']}")
+)(report)
 
 
 @app.command(
-    epilog=example('keyward release 0123456789abcdef0123 --reason "CI still needs it" --days 3')
-)
-def release(
-    context: typer.Context,
-    finding: Finding,
-    reason: Reason,
-    days: Annotated[
-        int | None,
-        typer.Option(min=1, max=90, help="How long it stays exempt; otherwise as settings say."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Undo what was done about a finding: restore exactly what was there before.
-
-    What was released is exempt for some days, so that the next event doesn't undo the release.
-    Identity Center takes its time: `keyward findings show` then tells when it is done.
-    """
-    reply: Any = ask(context.obj, "release", finding=finding, reason=reason, days=days)
-    if as_json:
-        show_json({"finding": reply["finding"], "restored": reply["restored"]})
-        return
-    released = reply["finding"]["state"] == State.RELEASED
-    say(
-        f"{'Released' if released else 'Being released'}: {reply['finding']['subject']} "
-        f"in {reply['finding']['account']}"
-    )
-    for restored in reply["restored"]:
-        say(f"  {restored}")
-
-
-@app.command(
-    epilog=example(
-        "keyward exempt 0123456789abcdef0123 --owner payments@example.com "
-        '--reason "vendor has no roles" --ticket SEC-42 --until 2027-01-31'
-    )
-)
-def exempt(  # noqa: PLR0913, PLR0917 - each is an option
-    context: typer.Context,
-    finding: Finding,
-    owner: Annotated[str, typer.Option(help="Who answers for it.", prompt=True)],
-    reason: Reason,
-    ticket: Annotated[str, typer.Option(help="Where it was agreed.", prompt=True)],
-    until: Annotated[
-        str,
-        typer.Option(help="When it ends: 2027-01-31, a time with a zone, or 90d.", prompt=True),
-    ],
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(help="Which rules it covers; otherwise the finding's. May be repeated."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Exempt the user of a finding from its rule, until a day, on somebody's word.
-
-    It names the user's unique id: a new user of the same name is not exempt.
-    """
-    known = {one.id for one in every()}
-    for one in rule or ():
-        if one not in known:
-            message = f"no rule is called {one}; see keyward rules"
-            raise RequestError(message)
-    reply = ask(
-        context.obj,
-        "exempt",
-        finding=finding,
-        owner=owner,
-        reason=reason,
-        ticket=ticket,
-        until=moment(until, now=datetime.now(UTC)).isoformat(),
-        rules=rule or None,
-    )
-    if as_json:
-        show_json({"exemption": reply["exemption"], "parameter": reply["parameter"]})
-    else:
-        say(f"Exempt by {reply['exemption']}, kept in parameter {reply['parameter']}")
-
-
-@app.command(epilog=example('keyward pause 4h --reason "migration of the build servers"'))
-def pause(
-    context: typer.Context,
-    for_how_long: Annotated[
-        str, typer.Argument(metavar="LENGTH", help="90m, 4h, 2d: it ends by itself.")
-    ],
-    reason: Reason,
-    as_json: AsJson = False,
-) -> None:
-    """Let every rule only report for some time. It ends by itself, and everybody is told."""
-    hours = length(for_how_long).total_seconds() / 3600
-    reply = ask(context.obj, "pause", hours=hours, reason=reason)
-    if as_json:
-        show_json({"paused_until": reply["paused_until"]})
-    else:
-        say(f"Paused until {reply['paused_until']}: rules report and do nothing else")
-
-
-@app.command(epilog=example('keyward resume --reason "migration done"'))
-def resume(context: typer.Context, reason: Reason) -> None:
-    """End a pause before its time."""
-    ask(context.obj, "resume", reason=reason)
-    say("Resumed: rules do again what their modes say")
-
-
-@app.command(
-    epilog=example(
+    epilog=usage(
         "keyward status",
         "keyward status --account 111122223333",
         "keyward status --accounts --json",
         "keyward status --check",
+        status={1: "it could not be told, or with --check anything is wrong"},
     )
 )
 def status(
@@ -544,29 +427,31 @@ def _show_what_is_in_force(reply: Any) -> None:  # noqa: ANN401 - JSON
 
 
 app.command(
-    epilog=example(
+    epilog=usage(
         "keyward sweep --full --wait",
         "keyward sweep --plan --rule iam-access-key-created",
         "keyward sweep --confirm iam-access-key-created:1f0c93a2b4d5",
+        status={1: "it could not be done, you said no, or a sweep ended before it was everywhere"},
     )
 )(sweep)
 app.command(
-    epilog=example(
+    epilog=usage(
         "keyward redrive",
         "keyward redrive iam-guard --json",
         "keyward redrive --replay --from 2027-01-31T08:00Z --to 2027-01-31T10:00Z --wait",
+        status={1: "it could not be done, you said no, or some dead letters stay"},
     )
 )(redrive)
 app.command(
-    epilog=example("keyward inventory --kind access-key", "keyward inventory --json > all.jsonl")
+    epilog=usage("keyward inventory --kind access-key", "keyward inventory --json > all.jsonl")
 )(inventory)
 
 
-@app.command(epilog=example("keyward bootstrap --plan", "keyward bootstrap"))
+@app.command(epilog=usage("keyward bootstrap --plan", "keyward bootstrap"))
 def bootstrap(
     context: typer.Context,
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be made.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before making it.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the groups and permission sets of the catalogue that Identity Center lacks.
@@ -581,12 +466,8 @@ def bootstrap(
         if not found.to_do:
             say("Nothing to make: Identity Center has all of the catalogue that Keyward makes")
     number = len(found.to_do)
-    asks = number and not plan and not yes
-    if asks and as_json:
-        message = "with --json nobody is asked: say --yes as well, or --plan"
-        raise RequestError(message)
-    if asks and not typer.confirm(f"Make {number} in Identity Center?"):
-        raise typer.Abort
+    if number and not plan:
+        agree(f"Make {number} in Identity Center?", yes=yes, as_json=as_json)
     made = bootstrapping.made(context.obj, found) if number and not plan else ()
     if as_json:
         show_json({"plan": [asdict(it) for it in found.steps], "made": [asdict(it) for it in made]})
@@ -597,17 +478,12 @@ def bootstrap(
         raise typer.Exit(1)
 
 
-@app.command("test-alert", epilog=example("keyward test-alert"))
-def send_test_alert(context: typer.Context, as_json: AsJson = False) -> None:
-    """Send an alert that means nothing, to see that alerts arrive."""
-    reply = ask(context.obj, "test-alert")
-    if as_json:
-        show_json({"message_id": reply["message_id"]})
-    else:
-        say(f"Sent as message {reply['message_id']}: see that everybody got it")
+app.command("test-alert", epilog=usage("keyward test-alert", "keyward test-alert --yes"))(
+    send_test_alert
+)
 
 
-@app.command(epilog=example("keyward uninstall --plan"))
+@app.command(epilog=usage("keyward uninstall --plan"))
 def uninstall(
     context: typer.Context,
     plan: Annotated[bool, typer.Option("--plan", help="Show the steps, in order.")] = False,
@@ -633,11 +509,28 @@ def uninstall(
         say(f"{number}. {step}")
 
 
-@app.command(epilog=example("keyward demo"))
-def demo() -> None:
+@app.command(
+    epilog=usage(
+        "keyward demo",
+        "keyward demo --json 2> story.txt",
+        status={1: "it could not be told, or not all of it came out as it should"},
+    )
+)
+def demo(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Tell it on standard error, and print how it ended.")
+    ] = False,
+) -> None:
     """Tell the whole story on a local AWS organization, which it starts and stops itself."""
     if not (PROJECT / "local" / "demo.py").is_file():
         message = f"{PROJECT} is no checkout of Keyward with local/demo.py in it"
         raise RequestError(message)
-    told = subprocess.run([sys.executable, "-m", "local.demo"], cwd=PROJECT, check=False)
+    told = subprocess.run(
+        [sys.executable, "-m", "local.demo"],
+        cwd=PROJECT,
+        check=False,
+        stdout=sys.stderr if as_json else None,
+    )
+    if as_json:
+        show_json({"exit_status": told.returncode})
     raise typer.Exit(told.returncode)

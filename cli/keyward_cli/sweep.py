@@ -1,31 +1,31 @@
 """`keyward sweep`, `redrive` and `inventory`: what Keyward looks at by itself, and what it left."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
-from time import monotonic, sleep
+from time import sleep
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from keyward.errors import RequestError
 from keyward.sweep import SweepState
+from keyward_cli.agreeing import Yes, agree, must_be_asked
 from keyward_cli.asking import past
 from keyward_cli.aws import Caller, ask
+from keyward_cli.completing import rule_ids
 from keyward_cli.health import cell
 from keyward_cli.paging import answers
-from keyward_cli.printing import complain, plain, say, show_json, show_table
+from keyward_cli.printing import complain, say, show_json, show_table
+from keyward_cli.progress import Tell, progress
+from keyward_cli.usage import BROKEN_OFF
 
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 15.0
 LAST_WAIT_SECONDS = 1.0
 """Where all parts are done, only the end is waited for."""
-
-PIPED_SECONDS = 30
-"""Where nobody watches a terminal, a line of progress comes this often at most."""
 
 ALWAYS = "keyward-"
 """How the names of all queues begin; it may be left out."""
@@ -33,7 +33,6 @@ ALWAYS = "keyward-"
 type Fields = dict[str, Any]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it to its end; it goes on anyway.")]
 
 
@@ -61,7 +60,9 @@ def sweep(  # noqa: PLR0913, PLR0917 - each is an option
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what rules would do in mode enforce. No sweep.")
     ] = False,
-    rule: Annotated[str | None, typer.Option(help="With --plan: only of this rule.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="With --plan: only of this rule.", autocompletion=rule_ids)
+    ] = None,
     existing: Annotated[
         bool,
         typer.Option(
@@ -250,16 +251,13 @@ def _confirm(caller: Caller, text: str, *, yes: bool, as_json: bool) -> None:
         message = f"{text}: expected RULE:DIGEST, as keyward sweep --plan says it"
         raise RequestError(message)
     if not yes:
-        if as_json:
-            message = "with --json nobody is asked: say --yes as well"
-            raise RequestError(message)
+        must_be_asked(as_json=as_json)
         shown: Any = ask(caller, "sweep-plan", rule=rule, existing=True)
         (plan,) = shown["plans"]
         for doubt in shown["doubts"]:
             say(f"Careful: {doubt}", "yellow")
         say(f"In mode enforce {rule} then {_in_words(plan)}")
-        if not typer.confirm("Confirm it?"):
-            raise typer.Abort
+        agree("Confirm it?", yes=yes, as_json=as_json)
     done = ask(caller, "sweep-confirm", rule=rule, digest=digest)
     if as_json:
         show_json({name: value for name, value in done.items() if name != "ok"})
@@ -304,7 +302,7 @@ def redrive(  # noqa: PLR0913, PLR0917 - each is an option
         if start is not None or end is not None or wait:
             message = "--from, --to and --wait go with --replay"
             raise typer.BadParameter(message)
-        _redrive(context.obj, of or [], as_json=as_json)
+        _redrive(context.obj, of or [], yes=yes, as_json=as_json)
         return
     if of or start is None or end is None:
         message = "--replay needs --from and --to, and is for all events between them"
@@ -314,7 +312,7 @@ def redrive(  # noqa: PLR0913, PLR0917 - each is an option
     _replay(context.obj, span, wait=wait, yes=yes, as_json=as_json)
 
 
-def _redrive(caller: Caller, of: list[str], *, as_json: bool) -> None:
+def _redrive(caller: Caller, of: list[str], *, yes: bool, as_json: bool) -> None:
     counted: Any = ask(caller, "redrive")
     waiting: dict[str, Fields] = {it["of"]: it for it in counted["waiting"]}
     chosen = [name if name.startswith(ALWAYS) else ALWAYS + name for name in of]
@@ -324,11 +322,20 @@ def _redrive(caller: Caller, of: list[str], *, as_json: bool) -> None:
             message = f"nothing called {name} has dead letters: expected {known}"
             raise RequestError(message)
     run = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+    moves = {
+        name: it
+        for name, it in waiting.items()
+        if it["dead_letters"] and (not chosen or name in chosen)
+    }
+    number = sum(it["dead_letters"] for it in moves.values() if not it["advice"])
+    if number and not yes:
+        must_be_asked(as_json=as_json)
+        for name, it in moves.items():
+            say(f"{name}: {it['dead_letters']} {_will(it)}")
+        agree(f"Move about {number} back?", yes=yes, as_json=as_json)
     found: list[Fields] = []
-    with _progress() as tell:
-        for name, it in waiting.items():
-            if (chosen and name not in chosen) or not it["dead_letters"]:
-                continue
+    with progress("dead letters are moved") as tell:
+        for name, it in moves.items():
             if it["advice"]:
                 found.append(_none_moved(name, it))
             else:
@@ -343,6 +350,11 @@ def _redrive(caller: Caller, of: list[str], *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
+def _will(waiting: Fields) -> str:
+    """What becomes of dead letters, before they are touched."""
+    return f"stay: {waiting['advice']}" if waiting["advice"] else "go back to be done again"
+
+
 def _none_moved(name: str, waiting: Fields) -> Fields:
     return {
         "of": name,
@@ -353,7 +365,7 @@ def _none_moved(name: str, waiting: Fields) -> Fields:
     }
 
 
-def _moved(caller: Caller, name: str, number: int, run: str, tell: "Tell") -> Fields:
+def _moved(caller: Caller, name: str, number: int, run: str, tell: Tell) -> Fields:
     """Moves them, call after call, until nothing new comes. What was moved stays moved."""
     moved: dict[str, int] = {}
     kept: dict[str, str] = {}
@@ -400,12 +412,7 @@ def _replay(
     as_json: bool,
 ) -> None:
     start, end = (it.isoformat() for it in span)
-    if not yes:
-        if as_json:
-            message = "with --json nobody is asked: say --yes as well"
-            raise RequestError(message)
-        if not typer.confirm(f"Send again what came from {start} to {end}?"):
-            raise typer.Abort
+    agree(f"Send again what came from {start} to {end}?", yes=yes, as_json=as_json)
     begun: Any = ask(caller, "replay", start=start, end=end)
     found: Fields = dict(ask(caller, "replayed", replay=begun["replay"]))
     if not as_json:
@@ -452,17 +459,22 @@ def inventory(
 ) -> None:
     """Show who holds what, as the last complete sweep found it: users, keys, assignments, sets."""
     found: list[Fields] = []
-    id_ = ""
-    for answer in answers(
-        context.obj, "inventory", kind=kind.value if kind else None, account=account, sweep=of
-    ):
-        page: Any = answer
-        id_ = page["sweep"]
-        for line in page["lines"]:
-            if as_json:
+    id_, number = "", 0
+    # On a terminal the lines of JSON themselves tell how far it is.
+    quiet = as_json and sys.stdout.isatty()
+    with nullcontext() if quiet else progress("the inventory is read") as tell:
+        for answer in answers(
+            context.obj, "inventory", kind=kind.value if kind else None, account=account, sweep=of
+        ):
+            page: Any = answer
+            id_, number = page["sweep"], number + len(page["lines"])
+            if tell is not None:
+                tell(f"{number} lines read")
+            if not as_json:
+                found += page["lines"]
+                continue
+            for line in page["lines"]:
                 show_json(line)
-            else:
-                found.append(line)
     if as_json:
         return
     kinds = dict.fromkeys(str(line.get("kind")) for line in found)
@@ -475,11 +487,6 @@ def inventory(
     say(f"{len(found)} lines of sweep {id_}")
 
 
-# Progress
-
-type Tell = Callable[[str, int, int | None], None]
-
-
 def _followed(
     look: Callable[[], Fields],
     *,
@@ -489,7 +496,7 @@ def _followed(
     """What `look` finds once it is over. It goes on by itself, whoever looks."""
     wait = FIRST_WAIT_SECONDS
     try:
-        with _progress() as tell:
+        with progress("it is looked at") as tell:
             while not is_over(found := look()):
                 text, done, of = how_far(found)
                 tell(text, done, of)
@@ -497,40 +504,5 @@ def _followed(
                 wait = min(wait * 1.3, LONGEST_WAIT_SECONDS)
     except KeyboardInterrupt:
         complain("it goes on by itself: keyward status tells what stands where")
-        raise typer.Exit(1) from None
+        raise typer.Exit(BROKEN_OFF) from None
     return found
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    """Shows a bar on a terminal, on standard error; elsewhere a line now and then."""
-    console = Console(stderr=True, highlight=False)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-    task = None
-    said: tuple[float, str] | None = None
-
-    def tell(text: str, done: int, of: int | None) -> None:
-        nonlocal said, task
-        text = plain(text)
-        if console.is_terminal:
-            if task is None:
-                bar.start()
-                task = bar.add_task(text, total=of)
-            bar.update(task, description=text, completed=done, total=of)
-            return
-        now = monotonic()
-        if said is None or (text != said[1] and now - said[0] >= PIPED_SECONDS):
-            typer.echo(text, err=True)
-            said = now, text
-
-    try:
-        yield tell
-    finally:
-        if task is not None:
-            bar.stop()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyward.compiling import RULES, Parameter, baseline_name, of_aws, permission_set_name
-from keyward.errors import RequestError, SettingsError
+from keyward.errors import SettingsError
 from keyward.gateways.ssm import ADVANCED_BYTES, STANDARD_BYTES, SsmGateway
 from keyward.settings import PREFIX
+from keyward_cli.agreeing import Yes, agree, must_be_asked
+from keyward_cli.answering import AsJson
 from keyward_cli.folder import (
     Change,
     changes,
@@ -28,6 +30,7 @@ from keyward_cli.importing import EXISTING, imported, write
 from keyward_cli.paging import answers
 from keyward_cli.parts import joined, spread, writes
 from keyward_cli.printing import complain, say, show_json, show_table
+from keyward_cli.usage import usage
 
 if TYPE_CHECKING:
     from keyward.bootstrapping import Existing
@@ -49,8 +52,6 @@ Folder = Annotated[
         ),
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask before writing.")]
 Newer = Annotated[
     bool,
     typer.Option(
@@ -60,7 +61,12 @@ Newer = Annotated[
 ]
 
 
-@settings_app.command(epilog="Example:\n\nkeyward settings validate settings")
+@settings_app.command(
+    epilog=usage(
+        "keyward settings validate settings",
+        status={1: "it could not be read, or something in it would be refused"},
+    )
+)
 def validate(
     folder: Folder = Path("settings"), newer: Newer = False, as_json: AsJson = False
 ) -> None:
@@ -84,7 +90,9 @@ def validate(
         raise typer.Exit(1)
 
 
-@settings_app.command(epilog="Example:\n\nkeyward settings diff settings")
+@settings_app.command(
+    epilog=usage("keyward settings diff settings", status={DIFFERS: "folder and store differ"})
+)
 def diff(
     context: typer.Context, folder: Folder = Path("settings"), as_json: AsJson = False
 ) -> None:
@@ -103,7 +111,9 @@ def diff(
         raise typer.Exit(DIFFERS)
 
 
-@settings_app.command(epilog="Example:\n\nkeyward settings push settings")
+@settings_app.command(
+    epilog=usage("keyward settings push settings", "keyward settings push settings --yes --json")
+)
 def push(  # noqa: PLR0913, PLR0917 - each is an option
     context: typer.Context,
     folder: Folder = Path("settings"),
@@ -147,8 +157,8 @@ def push(  # noqa: PLR0913, PLR0917 - each is an option
         for change in plan:
             _show_difference(change)
             _show_weight(change, most_bytes)
-    if plan and not yes and not _agreed(f"Write {len(plan)} parameters?", as_json=as_json):
-        raise typer.Abort
+    if plan:
+        agree(f"Write {len(plan)} parameters?", yes=yes, as_json=as_json)
     for change in plan:
         _push(change, store, there, most_bytes)
     if as_json:
@@ -159,7 +169,7 @@ def push(  # noqa: PLR0913, PLR0917 - each is an option
         say(f"Nothing to push: {PREFIX} is as {folder} has it")
 
 
-@settings_app.command(epilog="Example:\n\nkeyward settings pull settings")
+@settings_app.command(epilog=usage("keyward settings pull settings"))
 def pull(
     context: typer.Context,
     folder: Folder = Path("settings"),
@@ -180,10 +190,10 @@ def pull(
     ]
     touched = [change for change in plan if change.folder is not None]
     if touched and not yes:
+        must_be_asked(as_json=as_json)
         for change in touched:
             _show_difference(change)
-        if not _agreed(f"Change {len(touched)} files?", as_json=as_json):
-            raise typer.Abort
+        agree(f"Change {len(touched)} files?", yes=yes, as_json=as_json)
     for change in plan:
         file = file_of(folder, change.name)
         if change.store is None:
@@ -198,7 +208,11 @@ def pull(
 
 
 @settings_app.command(
-    "import", epilog="Example:\n\nkeyward settings import settings\n\nkeyward bootstrap --plan"
+    "import",
+    epilog=usage(
+        "keyward settings import settings",
+        status={1: "it could not be done, or no valid entry can be made of some"},
+    ),
 )
 def import_(  # noqa: PLR0913, PLR0917 - each is an option
     context: typer.Context,
@@ -236,13 +250,6 @@ def import_(  # noqa: PLR0913, PLR0917 - each is an option
         say(f"Wrote {number} of {len(found)}; look through them, then: keyward settings push")
     if any(it.result == "refused" for it in found):
         raise typer.Exit(1)
-
-
-def _agreed(question: str, *, as_json: bool) -> bool:
-    if as_json:
-        message = "with --json nobody is asked: say --yes as well"
-        raise RequestError(message)
-    return typer.confirm(question)
 
 
 def _push(

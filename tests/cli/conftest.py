@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -18,16 +21,27 @@ from keyward_cli.main import app
 from tests.flow.world import a_world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.flow.world import World
 
 
-class Cli:
-    """Runs `keyward` within this process."""
+class Terminal(CliRunner):
+    """Runs a command whose standard input is a terminal, where somebody types."""
 
-    def __call__(self, *arguments: object, stdin: bytes | str | None = None) -> Result:
-        return CliRunner().invoke(app, [str(one) for one in arguments], input=stdin)
+    @contextmanager
+    def isolation(self, *arguments: Any, **more: Any) -> Iterator[Any]:
+        with super().isolation(*arguments, **more) as streams:
+            sys.stdin.isatty = lambda: True  # type: ignore[method-assign]
+            yield streams
+
+
+class Cli:
+    """Runs `keyward` within this process; `typed` comes from a terminal, `stdin` from elsewhere."""
+
+    def __call__(
+        self, *arguments: object, stdin: bytes | str | None = None, typed: str | None = None
+    ) -> Result:
+        runner, given = (CliRunner(), stdin) if typed is None else (Terminal(), typed)
+        return runner.invoke(app, [str(one) for one in arguments], input=given)
 
     def json(self, *arguments: object) -> Any:
         """What a command that must succeed prints with --json."""

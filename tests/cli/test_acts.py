@@ -64,7 +64,7 @@ def test_a_long_list_is_read_to_its_limit(cli: Cli, world: World) -> None:
 
 def test_release_restores_what_was_there(cli: Cli, world: World) -> None:
     finding, key_id = contained(world)
-    result = cli("release", finding, "--reason", "agreed with its owner", "--days", 3)
+    result = cli("release", finding, "--reason", "agreed with its owner", "--days", 3, "--yes")
     assert result.exit_code == 0, result.output
     assert world.key_status("ci", key_id) == "Active"
     record = world.finding("iam-access-key-created")
@@ -74,7 +74,7 @@ def test_release_restores_what_was_there(cli: Cli, world: World) -> None:
 
 def test_releasing_is_recorded_with_who_asked_and_why(cli: Cli, world: World) -> None:
     finding, _ = contained(world)
-    cli("release", finding, "--reason", "agreed with its owner")
+    cli("release", finding, "--reason", "agreed with its owner", "--yes")
     notes = " ".join(step.note for step in world.finding("iam-access-key-created").history)
     assert Caller().arn() in notes
     assert "agreed with its owner" in notes
@@ -92,7 +92,7 @@ def test_exempt_writes_an_exemption_that_is_in_force(
     until = (world.now + timedelta(days=90)).isoformat()
     made = cli.json(
         *("exempt", finding, "--owner", "team@example.com", "--reason", "vendor has no roles"),
-        *("--ticket", "SEC-1", "--until", until),
+        *("--ticket", "SEC-1", "--until", until, "--yes"),
     )
     accepted = world.ledger.accepted()
     assert accepted is not None
@@ -121,10 +121,10 @@ def test_an_end_that_is_none_is_refused(cli: Cli, until: str) -> None:
 
 
 def test_pause_and_resume(cli: Cli, world: World) -> None:
-    paused = cli.json("pause", "90m", "--reason", "migration")
+    paused = cli.json("pause", "90m", "--reason", "migration", "--yes")
     assert paused["paused_until"] == (world.now + timedelta(minutes=90)).isoformat()
     assert cli.json("status")["ceiling"] == "report"
-    assert cli("resume", "--reason", "migration done").exit_code == 0
+    assert cli("resume", "--reason", "migration done", "--yes").exit_code == 0
     assert cli.json("status")["ceiling"] == "enforce"
 
 
@@ -147,8 +147,8 @@ def test_status_says_what_is_in_force(cli: Cli, world: World) -> None:
 
 
 def test_test_alert_is_sent(cli: Cli, world: World) -> None:  # noqa: ARG001 - the topic
-    assert cli.json("test-alert")["message_id"]
-    assert cli("test-alert").exit_code == 0
+    assert cli.json("test-alert", "--yes")["message_id"]
+    assert cli("test-alert", "--yes").exit_code == 0
 
 
 def test_uninstall_plans_the_release_of_what_is_contained(cli: Cli, world: World) -> None:
@@ -167,7 +167,7 @@ def test_uninstall_only_plans(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("findings", "show"), ("release", "--reason", "agreed with its owner")]
+    "arguments", [("findings", "show"), ("release", "--yes", "--reason", "agreed with its owner")]
 )
 def test_what_the_operator_refuses_is_one_line(
     cli: Cli,
@@ -189,6 +189,8 @@ def answering(monkeypatch: pytest.MonkeyPatch, reply: dict[str, Any]) -> list[st
         return {"Arn": "arn:aws:iam::111122223333:user/op"} if operation != "Invoke" else reply
 
     monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
     return calls
 
 
@@ -237,7 +239,7 @@ def test_an_act_whose_answer_is_lost_is_not_asked_for_again(
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "testing")
-        result = cli("test-alert")
+        result = cli("test-alert", "--yes")
         server.shutdown()
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1

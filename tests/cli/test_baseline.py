@@ -12,7 +12,7 @@ from rich.console import Console
 
 from keyward.observability import metrics
 from keyward.rollout import RolloutState
-from keyward_cli import baseline
+from keyward_cli import baseline, progress
 from tests.cli.conftest import Cli
 from tests.flow.accounts import MISSING, Accounts, the_accounts
 from tests.flow.test_operating_baseline import DEVELOPERS, EVERYBODY, NOBODY, a_rollout
@@ -144,12 +144,12 @@ def test_without_baselines_there_is_nothing_to_plan(cli: Cli, accounts: Accounts
 
 def test_apply_asks_assigns_and_follows_to_the_end(cli: Cli, accounts: Accounts) -> None:
     id_ = planned(cli)["rollout"]["id"]
-    assert cli("baseline", "apply", id_, stdin="n\n").exit_code == 1
+    assert cli("baseline", "apply", id_, typed="n\n").exit_code == 1
     assert accounts.held() == set()
-    done = cli("baseline", "apply", id_, stdin="y\n")
+    done = cli("baseline", "apply", id_, typed="y\n")
     assert done.exit_code == 0, done.output
     assert "2 assignments in 1 accounts" in done.stdout
-    assert "Assign 2?" in done.stdout
+    assert "Assign 2?" in done.stderr
     assert "Done: 2 of 2 assigned" in done.stdout
     assert accounts.held() == {DEVELOPERS, EVERYBODY}
     assert planned(cli)["plan"] == []
@@ -202,8 +202,8 @@ def test_a_plan_of_other_baselines_is_not_applied(cli: Cli, accounts: Accounts) 
 
 def test_a_plan_may_be_applied_though_other_settings_changed(cli: Cli, accounts: Accounts) -> None:
     id_ = planned(cli)["rollout"]["id"]
-    cli("pause", "4h", "--reason", "migration")
-    cli("resume", "--reason", "migration done")
+    cli("pause", "4h", "--reason", "migration", "--yes")
+    cli("resume", "--reason", "migration done", "--yes")
     done = cli("baseline", "apply", id_, "--yes")
     assert done.exit_code == 0, done.output
     assert accounts.held() == {DEVELOPERS, EVERYBODY}
@@ -262,7 +262,7 @@ def test_an_exempt_account_is_skipped_with_the_reason(cli: Cli, accounts: Accoun
 def test_a_rollout_is_stopped_and_nothing_more_is_assigned(cli: Cli, accounts: Accounts) -> None:
     id_ = planned(cli)["rollout"]["id"]
     cli("baseline", "apply", id_, "--yes", "--no-wait")
-    stopped = cli("baseline", "stop", id_, "--reason", "the wrong group")
+    stopped = cli("baseline", "stop", id_, "--reason", "the wrong group", "--yes")
     assert stopped.exit_code == 0, stopped.output
     assert f"Stopped {id_}: 0 of 2" in stopped.stdout
     accounts.follow()
@@ -271,7 +271,7 @@ def test_a_rollout_is_stopped_and_nothing_more_is_assigned(cli: Cli, accounts: A
     assert kept is not None
     assert kept.state is RolloutState.STOPPED
     assert "the wrong group" in kept.model_dump_json()
-    again = cli("baseline", "stop", id_, "--reason", "the wrong group")
+    again = cli("baseline", "stop", id_, "--reason", "the wrong group", "--yes")
     assert (again.exit_code, "nothing to stop" in again.stderr) == (1, True)
 
 
@@ -414,6 +414,8 @@ def running(
     a_rollout(world, state=RolloutState.RUNNING, started_at=world.now, **changes)
     clock = Clock(steps)
     monkeypatch.setattr(baseline, "monotonic", clock)
+    monkeypatch.setattr(progress, "monotonic", clock)
+    monkeypatch.setattr(progress, "PIPED_SECONDS", 10)
     monkeypatch.setattr(baseline, "sleep", clock.sleep)
     return clock
 
@@ -459,7 +461,7 @@ def test_on_a_terminal_progress_is_one_line_that_is_taken_away_in_the_end(
         return Console(**options, force_terminal=True)
 
     world = accounts.world
-    monkeypatch.setattr(baseline, "Console", terminal)
+    monkeypatch.setattr(progress, "Console", terminal)
     running(
         world,
         monkeypatch,
@@ -521,7 +523,7 @@ def test_who_breaks_off_reads_that_it_goes_on(
 
     running(accounts.world, monkeypatch, [broken])
     result = cli("baseline", "apply", "r-1")
-    assert result.exit_code == 1
+    assert result.exit_code == 130
     assert "it goes on by itself" in result.stderr
 
 

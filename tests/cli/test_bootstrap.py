@@ -57,11 +57,11 @@ def test_a_plan_is_shown_and_nothing_is_made(cli: Cli, center: Center) -> None:
 def test_bootstrap_asks_makes_and_has_nothing_to_do_the_second_time(
     cli: Cli, world: World, center: Center
 ) -> None:
-    assert cli("bootstrap", stdin="n\n").exit_code == 1
+    assert cli("bootstrap", typed="n\n").exit_code == 1
     assert center.named("Developer") is None
-    made = cli("bootstrap", stdin="y\n")
+    made = cli("bootstrap", typed="y\n")
     assert made.exit_code == 0, made.output
-    assert "Make 12 in Identity Center?" in made.stdout
+    assert "Make 12 in Identity Center?" in made.stderr
     assert f"is there, as {center.named('Developer')}" in made.stdout
     for name, entry in entries_of(SETS).items():
         _, actual = world.services.identity_center(world.now).attributes(center.named(name) or "")

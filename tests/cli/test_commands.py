@@ -59,6 +59,11 @@ EXPECTED = {
     "test-alert",
     "uninstall",
     "demo",
+    "acknowledge",
+    "approve",
+    "quarantine",
+    "acts",
+    "report",
 }
 
 

@@ -125,7 +125,7 @@ def test_push_writes_only_what_changed(cli: Cli, folder: Path, store: Any) -> No
 
 
 def test_push_asks_first(cli: Cli, folder: Path, store: Any) -> None:
-    result = cli("settings", "push", folder, stdin="n\n")
+    result = cli("settings", "push", folder, typed="n\n")
     assert result.exit_code == 1
     assert f"add {SETTINGS}" in result.stdout
     assert stored(store) == {}
@@ -219,7 +219,7 @@ def test_pull_asks_before_it_changes_a_file(cli: Cli, folder: Path, store: Any) 
     cli("settings", "push", folder, "--yes")
     change(folder, "settings.json", ceiling="off")
     before = (folder / "settings.json").read_text()
-    assert cli("settings", "pull", folder, stdin="n\n").exit_code == 1
+    assert cli("settings", "pull", folder, typed="n\n").exit_code == 1
     assert (folder / "settings.json").read_text() == before
     assert cli("settings", "pull", folder, "--yes").exit_code == 0
     assert json.loads((folder / "settings.json").read_text()) == json.loads(stored(store)[SETTINGS])

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from keyward.redriving import DEAD
 from keyward.sweep import IDENTITY_CENTER, SweepState
-from keyward_cli import sweep
+from keyward_cli import progress, sweep
 from keyward_cli.asking import past
 from keyward_cli.paging import answers
 from tests.cli.conftest import Cli
@@ -99,10 +99,10 @@ def test_a_plan_that_changes_between_its_pages_is_asked_for_again(
 def test_confirming_asks_first_and_names_the_setting(cli: Cli, found: Operated) -> None:
     digest = cli.json("sweep", "--plan", "--rule", RULE)["plans"][0]["digest"]
     confirm = ("sweep", "--confirm", f"{RULE}:{digest}")
-    refused = cli(*confirm, stdin="n\n")
+    refused = cli(*confirm, typed="n\n")
     assert (refused.exit_code, "acts on 1 in 1 accounts" in refused.stdout) == (1, True)
     assert found.world.ledger.confirmed_plan(RULE) is None
-    done = cli(*confirm, stdin="y\n")
+    done = cli(*confirm, typed="y\n")
     assert done.exit_code == 0, done.output
     assert f"rules/{RULE}.json" in done.stdout
     confirmed = found.world.ledger.confirmed_plan(RULE)
@@ -173,7 +173,8 @@ def steps(operated: Operated, monkeypatch: pytest.MonkeyPatch) -> Steps:
         world.ledger.save_sweep(newest.model_copy(update=changes), replacing=newest)
 
     monkeypatch.setattr(sweep, "sleep", slept)
-    monkeypatch.setattr(sweep, "PIPED_SECONDS", 0)
+    monkeypatch.setattr(progress, "PIPED_SECONDS", 0)
+    monkeypatch.setattr(progress, "SILENT_SECONDS", 0)
     return steps
 
 
@@ -211,7 +212,7 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is(
     cli: Cli, steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        sweep, "Console", lambda **more: Console(**more, force_terminal=True, width=120)
+        progress, "Console", lambda **more: Console(**more, force_terminal=True, width=120)
     )
     done = cli("sweep", "--wait")
     assert done.exit_code == 0
@@ -228,7 +229,7 @@ def test_who_stops_following_does_not_stop_the_sweep(
 
     monkeypatch.setattr(sweep, "sleep", interrupted)
     done = cli("sweep", "--wait")
-    assert (done.exit_code, "goes on by itself" in done.stderr) == (1, True)
+    assert (done.exit_code, "goes on by itself" in done.stderr) == (130, True)
     assert operated.length("keyward-sweep") == 1
 
 
@@ -243,20 +244,20 @@ def test_dead_letters_are_moved_call_by_call_until_none_is_left(
     for _ in range(23):
         operated.put(DEAD_OF_IAM, body)
     operated.put("keyward-account-baseline" + DEAD, body)
-    moved = cli("redrive")
+    moved = cli("redrive", "--yes")
     assert moved.exit_code == 0, moved.output
     assert "keyward-iam-guard: 23 moved to keyward-iam-guard" in moved.stdout
     assert "keyward-account-baseline: 1 moved" in moved.stdout
     assert operated.length("keyward-iam-guard") == 23
     assert cli.json("redrive") == {"redriven": []}
-    assert "No dead letters" in cli("redrive").stdout
+    assert "No dead letters" in cli("redrive", "--yes").stdout
 
 
 def test_only_those_of_a_guard_are_moved_where_it_is_named(cli: Cli, operated: Operated) -> None:
     body = json.dumps(a_key(operated.world)[1])
     operated.put(DEAD_OF_IAM, body)
     operated.put("keyward-account-baseline" + DEAD, body)
-    (moved,) = cli.json("redrive", "iam-guard")["redriven"]
+    (moved,) = cli.json("redrive", "iam-guard", "--yes")["redriven"]
     assert (moved["of"], moved["moved"]) == ("keyward-iam-guard", {"keyward-iam-guard": 1})
     assert operated.length("keyward-account-baseline" + DEAD) == 1
 
@@ -265,7 +266,7 @@ def test_what_stays_is_named_with_what_to_do(cli: Cli, operated: Operated) -> No
     operated.put(DEAD_OF_IAM, "no JSON")
     operated.put(DEAD_OF_IAM, json.dumps(a_key(operated.world)[1]))
     operated.put("keyward-notifier" + DEAD, "{}")
-    moved = cli("redrive")
+    moved = cli("redrive", "--yes")
     assert moved.exit_code == 1
     assert "keyward-iam-guard: 1 moved" in moved.stdout
     assert "keyward-iam-guard: 1 stays: this version can't read it" in moved.stdout
@@ -296,9 +297,9 @@ def archive(operated: Operated) -> Any:
 
 def test_a_replay_asks_first_and_sends_what_came_in_between(cli: Cli, archive: Any) -> None:
     replay = ("redrive", "--replay", "--from", "6h", "--to", "2h")
-    assert cli(*replay, stdin="n\n").exit_code == 1
+    assert cli(*replay, typed="n\n").exit_code == 1
     assert archive.list_replays()["Replays"] == []
-    done = cli(*replay, stdin="y\n")
+    done = cli(*replay, typed="y\n")
     assert done.exit_code == 0, done.output
     (made,) = archive.list_replays()["Replays"]
     assert made["ReplayName"] in done.stdout
@@ -322,6 +323,7 @@ def test_a_replay_is_followed_to_its_end(
 
     monkeypatch.setattr(Replay, "replay_events", runs)
     monkeypatch.setattr(sweep, "sleep", slept)
+    monkeypatch.setattr(progress, "SILENT_SECONDS", 0)
     done = cli("redrive", "--replay", "--from", "6h", "--to", "2h", "--yes", "--wait")
     assert len(waited) == 1
     assert (done.exit_code, "running" in done.stderr) == (1, True)

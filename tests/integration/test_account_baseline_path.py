@@ -246,7 +246,7 @@ def test_release_takes_away_what_was_given_and_holds(stage: Stage) -> None:
     event = stage.tower.made(name, GREEN)
     told = stage.told(MISSING, name, event)
     finding = told[0].attributes["finding"]
-    stage.keyward("release", finding, "--reason", "not this one", "--json")
+    stage.keyward("release", finding, "--reason", "not this one", "--yes", "--json")
     stage.wait_for_access(name, set())
     stage.inbox.wait_for("Released", SECONDS)
     stage.organization.driver.deliver(event)

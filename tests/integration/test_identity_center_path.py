@@ -126,7 +126,9 @@ def test_release_gives_the_assignment_back_and_holds(stage: Stage) -> None:
     event = stage.assigned("Builders", "sandbox-ben", person="emil")
     told = stage.after("Assignment removed", event)
     assert stage.center.holders("Builders", "sandbox-ben") == set()
-    stage.keyward("release", told[0].attributes["finding"], "--reason", "on call", "--json")
+    stage.keyward(
+        "release", told[0].attributes["finding"], "--reason", "on call", "--yes", "--json"
+    )
     stage.inbox.wait_for("Released")
     assert stage.center.holders("Builders", "sandbox-ben") == {"user emil"}
     other = stage.assigned("Builders", "sandbox-ben", person="ana")
