@@ -1,6 +1,7 @@
 """The generated pages: `python -m keyward_cli.docs` writes them, `--check` names a stale one.
 
-docs/settings.md and docs/schemas/ come from the models, docs/rules.md from the rules' modules.
+docs/settings.md and docs/schemas/ come from the models, docs/rules.md from the rules' modules,
+docs/cli.md from the commands' help.
 """
 
 import inspect
@@ -128,6 +129,8 @@ def rule_doc(rule: AnyRule) -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated file and what it should hold."""
+    from keyward_cli import cli_page  # noqa: PLC0415 - the commands show documentation of rules
+
     rules = every()
     models: dict[str, type[BaseModel]] = {
         "settings": GlobalSettings,
@@ -141,6 +144,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "rules.md": _rules_page(rules),
         DOCS / "settings.md": _settings_page(rules),
+        DOCS / "cli.md": cli_page.page(GENERATED),
         **{DOCS / "schemas" / f"{name}.json": _schema(model) for name, model in models.items()},
     }
 

@@ -7,7 +7,7 @@ BROKEN_OFF = 130
 
 STATUS = {
     0: "done",
-    1: "it could not be done, or you said no; one line on standard error says why",
+    1: "it could not be done, or you said no: one line on standard error says why",
     2: "wrong usage",
     BROKEN_OFF: "you broke it off",
 }
