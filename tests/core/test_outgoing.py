@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from keyward import planner, published
 from keyward.findings import FindingRecord, State
@@ -30,7 +30,10 @@ def an_action(record: FindingRecord) -> dict[str, object]:
     return dict(json.loads(told.model_dump_json()))
 
 
-MODELS = {"finding": published.FindingDetail, "action": published.ActionDetail}
+MODELS: dict[str, type[BaseModel]] = {
+    "finding": published.FindingDetail,
+    "action": published.ActionDetail,
+}
 
 
 def fits(name: str, document: dict[str, object]) -> bool:
