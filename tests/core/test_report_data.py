@@ -201,6 +201,7 @@ def test_a_history_that_was_cut_is_a_gap_and_counts_as_open_before() -> None:
     cut = a_record("f" * 20, *flapping, first_seen=NOW - 60 * DAY)
     of = made([cut])
     assert of.days[-10].open == 1
+    assert of.days[-1].open == 0
     assert any("changed more often than the ledger remembers" in gap for gap in of.gaps)
     whole = made([cut.model_copy(update={"first_seen": cut.history[0].at})])
     assert not any("changed more often" in gap for gap in whole.gaps)
