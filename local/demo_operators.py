@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.center import ADMINISTRATOR
-from local.emulator import STATE
+from local.emulator import PROJECT, STATE
 from local.inbox import wait_until
 from local.phone import Phone
 from local.slack import MEMBERS
@@ -51,6 +53,50 @@ REPORTS = STATE / "reports"
 SECONDS = 60
 DAY = 86_400
 UNDER_WAY = {"acting", "releasing"}
+
+
+class Page(HTMLParser):
+    """The report as its reader sees it: title, figures, and what it loads from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title = ""
+        self.figures: list[tuple[str, str]] = []
+        self.loaded: list[str] = []
+        self._inside = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what a tag begins, and what it loads."""
+        given = dict(attrs)
+        names = (given.get("class") or "").split()
+        if tag == "title" and not self.title:
+            self._inside = "title"
+        elif "number" in names:
+            self._inside = "number"
+            self.figures.append(("", ""))
+        elif "words" in names:
+            self._inside = "words"
+        elif "note" in names:
+            self._inside = ""
+        address = given.get("src") or (given.get("href") if tag == "link" else "") or ""
+        if address and not address.startswith("data:"):
+            self.loaded.append(address)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note that the title, or a list's item, is over."""
+        if tag in {"title", "li"}:
+            self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        """Keep the words of the title and the figures."""
+        number, words = self.figures[-1] if self.figures else ("", "")
+        match self._inside:
+            case "title":
+                self.title += data
+            case "number":
+                self.figures[-1] = (number + data, words)
+            case "words":
+                self.figures[-1] = (number, words + data)
 
 
 def subscribed(story: Story) -> str:
@@ -256,9 +302,24 @@ def kept(story: Story) -> None:
 
 
 def reported(story: Story) -> None:
-    """The report: where the organization stands, as one page that needs no network."""
-    shown = story.keyward("report", "--output", str(REPORTS))
-    printed(story, shown)
+    """The report: where the organization stands, in one page that needs no network."""
+    shown = story.keyward("report", "--output", str(REPORTS), "--json")
+    files = {kind: Path(path) for kind, path in json.loads(shown)["files"].items()}
+    page = Page()
+    page.feed(files["html"].read_text(encoding="utf-8"))
+    story.note(f"the page is kept: {files['html'].relative_to(PROJECT)}")
+    printed(story, page.title)
+    for number, words in page.figures:
+        printed(story, f"{number:>6}  {words}")
+    story.expect("files", {"html", "csv", "json"}, set(files))
+    findings = json.loads(story.keyward("findings", "list", "--json", silent=True))
+    open_ones = [it for it in findings if it["state"] in {"open", "failed"}]
+    counted = (int(number) for number, words in page.figures if words.endswith("findings open"))
+    story.expect("findings open", len(open_ones), sum(counted))
+    (contained,) = (number for number, words in page.figures if words == "contained now")
+    acted = [it for it in findings if it["state"] == "acted"]
+    story.expect("contained now", str(len(acted)), contained)
+    story.expect("what the page loads from elsewhere", [], page.loaded)
 
 
 STEPS = (told, refused, released, ordered, exempted, kept)
