@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import re
 import time
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from keyward.errors import GatewayError
 from keyward.gateways import slack as slack_gateway
 from keyward.gateways.slack import Posted, SlackGateway
+from keyward.settings import GlobalSettings, validated
 from tests.flow.slack_server import (
     TOKEN,
     WEBHOOK_PATH,
@@ -344,3 +349,37 @@ def test_deleted_message_is_told_by_its_code(gateway: SlackGateway) -> None:
     with pytest.raises(GatewayError) as raised:
         gateway.update(Posted(channel=CHANNEL, ts="1.2"), text="x", blocks=BLOCKS)
     assert raised.value.code == "message_not_found"
+
+
+# What the documentation says
+
+DOCS = Path(__file__).parents[2] / "docs"
+SCOPES = {
+    "chat.postEphemeral": "chat:write",
+    "chat.postMessage": "chat:write",
+    "chat.update": "chat:write",
+    "conversations.open": "im:write",
+    "users.lookupByEmail": "users:read.email",
+}
+"""Source: the page of each method below https://docs.slack.dev/reference/methods"""
+
+
+def test_manifest_has_the_scopes_of_what_is_called_and_no_other(
+    slack: Slack, gateway: SlackGateway
+) -> None:
+    slack.people["ana@example.com"] = "U0000001"
+    posted = gateway.post(CHANNEL, text="x", blocks=BLOCKS)
+    gateway.update(posted, text="x", blocks=BLOCKS)
+    gateway.whisper(CHANNEL, "U0000001", text="x")
+    gateway.write_to("ana@example.com", text="x")
+    manifest = yaml.safe_load((DOCS / "slack-app-manifest.yaml").read_text())
+    needed = {SCOPES[call.method] for call in slack.calls}
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == needed | {"users:read"}
+
+
+def test_settings_in_the_documentation_are_valid() -> None:
+    text = (DOCS / "slack.md").read_text()
+    example = next(
+        it for it in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if '"alerts"' in it
+    )
+    validated("docs/slack.md", GlobalSettings, json.loads(example))
