@@ -376,8 +376,9 @@ def test_a_second_delivery_or_order_changes_nothing_more(world: World) -> None:
     for message in (first, second, first):
         world.deliver(message)
     assert now(world, record) == acted
+    ordering.order(acted, by=BY, reason=REASON, services=world.services, now=world.now)
     with pytest.raises(RequestError, match="is acted"):
-        ordering.order(acted, by=BY, reason=REASON, services=world.services, now=world.now)
+        ordering.order(acted, by="joe", reason=REASON, services=world.services, now=world.now)
 
 
 def test_a_rule_that_is_off_takes_no_order(world: World) -> None:

@@ -69,9 +69,11 @@ def order(
     """Gives the order, and has the guard look at the subject now.
 
     The guard reads the present state, judges, and acts as in mode enforce; protected principals and
-    the management account are as safe as ever. Raises RequestError where nothing can be ordered or
-    the rule is off, and GatewayError.
+    the management account are as safe as ever. Asked once more after that began it does nothing.
+    Raises RequestError where nothing can be ordered or the rule is off, and GatewayError.
     """
+    if _is_carried_out(record, by, now):
+        return
     why = may_order(record) or _is_off(record, services, now)
     if why is not None:
         raise RequestError(why)
@@ -88,6 +90,13 @@ def order(
     services.queue_of(record.rule).send(message)
     logger.info("order given", finding=record.key, rule=record.rule, by=by)
     count("Orders")
+
+
+def _is_carried_out(record: FindingRecord, by: str, now: datetime) -> bool:
+    """Whether what the same person ordered of late is being done: a crash has it asked again."""
+    began = [it.at for it in record.history if it.state is State.ACTING]
+    is_of_late = bool(began) and now - began[-1] < LASTS
+    return is_of_late and record.ordered_by == by and record.state in {State.ACTING, State.ACTED}
 
 
 def _is_off(record: FindingRecord, services: Services, now: datetime) -> str | None:

@@ -228,10 +228,10 @@ class _Case:
             self.tell_not_done("its account is no active member of the organization")
             return 0
         try:
-            confirmed, unconfirmed, exempt = self._looked_at(suspected)
             if self.order is not None:
-                self._carry_out(self.order, confirmed, exempt)
+                self._carry_out(self.order, suspected)
                 return 0
+            confirmed, unconfirmed, exempt = self._looked_at(suspected)
             self.each(
                 (
                     *((self.act, planned) for planned in self.plan(confirmed)),
@@ -244,19 +244,23 @@ class _Case:
                 isinstance(it.subject, OfIdentityCenter | OfAccounts) for it in suspected
             )
             is_late = self.now - self.hint.time > converging.PATIENCE
-            if self.order is not None and not error.retryable:
-                self.tell_not_done(f"{planner.OUT_OF_REACH}: {error}")
-                return 0
             if error.code not in SOON_SECONDS or is_late or not of_center:
                 raise
             return _soon(error.code, self.now - self.hint.time)
         return 0
 
-    def _carry_out(self, order: Order, confirmed: list[Finding], exempt: list[Plan]) -> None:
+    def _carry_out(self, order: Order, suspected: list[Finding]) -> None:
         """Acts on the one finding that an order is about, or records why not.
 
         What failed before, and isn't so any more, may be half done: an operator decides.
         """
+        try:
+            confirmed, _, exempt = self._looked_at(suspected)
+        except GatewayError as error:
+            if error.retryable:
+                raise
+            self.tell_not_done(f"{planner.OUT_OF_REACH}: {error}")
+            return
         ledger = self.services.ledger
         record = ledger.finding(order.finding)
         if record is None or not planner.is_to_be_carried_out(order, record):
@@ -294,15 +298,15 @@ class _Case:
             self.tell_not_done("an operator released it, and that holds")
 
     def tell_not_done(self, why: str) -> None:
-        """Records that the order was not carried out, and has that told: once."""
+        """Records that the order was not carried out, and has that told: it is over."""
         ledger, order = self.services.ledger, self.order
         record = ledger.finding(order.finding) if order is not None else None
         if order is None or record is None or not planner.is_to_be_carried_out(order, record):
             return
         logger.warning("order not carried out", finding=record.key, reason=why)
         count("OrdersNotDone")
-        if (told := planner.not_carried_out(record, order, why, now=self.now)) is not None:
-            ledger.finish(told, replacing=record)
+        told = planner.not_carried_out(record, order, why, now=self.now)
+        ledger.finish(told, replacing=record)
 
     def _looked_at(
         self, suspected: list[Finding]

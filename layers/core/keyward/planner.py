@@ -752,22 +752,26 @@ def _as_ordered(
 
 
 def is_to_be_carried_out(order: Order, record: FindingRecord) -> bool:
-    """Whether the order is about the finding as it is now, and nobody began to carry it out."""
-    is_begun = any(it.state is State.ACTING and it.at >= order.at for it in record.history)
+    """Whether the order is about the finding as it is now, and nothing came of it yet."""
+    since = [it for it in record.history if it.at >= order.at]
+    is_over = any(
+        it.state is State.ACTING or it.note.startswith(_not_done(order, "")) for it in since
+    )
     is_meant = record.episode == order.episode and record.state in {State.OPEN, State.FAILED}
-    return is_meant and not is_begun
+    return is_meant and not is_over
 
 
 def not_carried_out(
     record: FindingRecord, order: Order, why: str, *, now: datetime
-) -> FindingRecord | None:
-    """The record from when an order was not carried out: told, once. None where that is known."""
-    note = f"{said(order)}; not done: {why}"
-    if any(it.note == note and it.at >= order.at for it in record.history):
-        return None
-    return _moved(record, record.state, now=now, note=note).model_copy(
-        update={"held": f"ordered by {order.by}, not done: {why}", "untold": now, "follows": False}
+) -> FindingRecord:
+    """The record from when an order was not carried out: told, and the order is over."""
+    return _moved(record, record.state, now=now, note=_not_done(order, why)).model_copy(
+        update={"held": why, "untold": now, "follows": False}
     )
+
+
+def _not_done(order: Order, why: str) -> str:
+    return f"{said(order)}; not done: {why}"
 
 
 def said(order: Order) -> str:
