@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jsonschema  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 import typer.main
 
 from keyward.rules import every
-from keyward_cli import docs
+from keyward_cli import cli_page, docs
 from keyward_cli import main as commands
+from keyward_cli.cli_page import commands as commands_of
 from keyward_cli.printing import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.cli.conftest import Cli
 
 SETTINGS = Path(__file__).parents[2] / "settings"
-
-
-def every_command(command: object, name: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for part, inner in getattr(command, "commands", {}).items():
-        yield from every_command(inner, (*name, part))
-    if not hasattr(command, "commands"):
-        yield name
 
 
 EXPECTED = {
@@ -69,7 +63,49 @@ EXPECTED = {
 
 def test_the_commands_are_these() -> None:
     app = typer.main.get_command(commands.app)
-    assert {" ".join(name) for name in every_command(app)} == EXPECTED
+    assert {" ".join(name) for name, _ in commands_of(app)} == EXPECTED
+
+
+TREE = {" ".join(name): it for name, it in commands_of(typer.main.get_command(commands.app))}
+
+
+@pytest.mark.parametrize("command", sorted(TREE))
+def test_every_command_has_json_and_says_what_each_of_its_parameters_is(command: str) -> None:
+    assert "--json" in {option for it in TREE[command].params for option in it.opts}
+    for parameter in TREE[command].params:
+        assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("command", ["", *sorted(TREE)])
+def test_every_help_says_what_exit_codes_mean(cli: Cli, command: str) -> None:
+    shown = cli(*command.split(), "--help").stdout
+    told = shown.partition("Exit status:")[2]
+    for code in ("0 ", "1 ", "2 wrong usage", "130 "):
+        assert code in told
+
+
+@pytest.mark.parametrize("command", sorted(TREE))
+def test_every_example_parses(command: str) -> None:
+    root = typer.main.get_command(commands.app)
+    examples = cli_page._examples(TREE[command])
+    assert any(f" {command}" in example for example in examples)
+    for example in examples:
+        typed = re.split(r"[|>]|2>", example[example.index("keyward ") :])[0]
+        context = root.make_context("keyward", shlex.split(typed)[1:])
+        inner: Any = root
+        while hasattr(inner, "commands"):
+            name, inner, rest = inner.resolve_command(
+                context, [*context._protected_args, *context.args]
+            )
+            context = inner.make_context(name, rest, parent=context)
+
+
+def test_the_page_of_the_command_line_has_every_command_and_option() -> None:
+    page = (docs.DOCS / "cli.md").read_text()
+    for name, command in TREE.items():
+        part = page.partition(f"\n## keyward {name}\n")[2].partition("\n## ")[0]
+        for parameter in command.params:
+            assert all(option in part for option in parameter.opts if option[0] == "-"), name
 
 
 @pytest.mark.parametrize("command", sorted(EXPECTED))
@@ -79,10 +115,6 @@ def test_every_help_has_an_example(cli: Cli, command: str) -> None:
     example = result.stdout.partition("Example:")[2]
     assert command in example
     assert "keyward" in example
-
-
-def test_the_help_says_what_exit_codes_mean(cli: Cli) -> None:
-    assert "Exit status: 0" in cli("--help").stdout
 
 
 @pytest.mark.parametrize(
