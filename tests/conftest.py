@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,3 +46,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneOrga
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest: one worker takes the organization while the others do the rest."""
     items.sort(key=lambda item: INTEGRATION not in item.path.parents)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what was not tried, and why."""
+    skipped = terminalreporter.getreports("skipped")
+    reasons = Counter(each.longrepr[2] for each in skipped if isinstance(each.longrepr, tuple))
+    for reason, number in sorted(reasons.items()):
+        terminalreporter.write_line(f"{number} tests: {reason}", yellow=True)

@@ -29,12 +29,19 @@ ARGUMENTS = (
     "--no-first-run",
 )
 
+MISSING = "no Chromium on this machine: the report was not tried in a real browser"
+
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
   window.violations.push(`${event.violatedDirective} ${event.blockedURI}`);
 });
 """
+
+
+def chromium() -> str | None:
+    """Where the machine's Chromium is, if it has one."""
+    return next(filter(None, map(shutil.which, CHROMIUMS)), None)
 
 
 class Opened:
@@ -55,12 +62,15 @@ class Opened:
         return refused
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's Chromium; without one the tests are skipped, and the run says so."""
-    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    """The machine's Chromium; without one the tests are skipped, and the run says so.
+
+    It ends with its module: while playwright runs, nothing else in its thread can use asyncio.
+    """
+    executable = chromium()
     if executable is None:
-        pytest.skip("no Chromium on this machine: the report was not tried in a real browser")
+        pytest.skip(MISSING)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
         yield browser

@@ -222,7 +222,7 @@ def a_hostile_report(texts: tuple[str, ...] = CANARIES) -> Report:
             an_exemption(f"e{number}", days_left=number, account="444455556666")
             for number in range(len(CANARIES))
         ),
-        findings=tuple(a_finding(number, owner="x", outcome="x") for number in range(40)),
+        findings=tuple(a_finding(number, owner="x", outcome="x") for number in range(20)),
         gaps=CANARIES,
     )
     planted = _planted(report, cycle(texts))
