@@ -243,6 +243,24 @@ def test_topic_that_is_down_for_an_hour_gets_all_once_and_others_hear_it_at_once
     assert services.still() == []
 
 
+def test_topic_that_is_down_holds_up_no_digest_of_another_place(services: Places) -> None:
+    world = services.world
+    services.settle(routes=[{"to": [OTHER]}], daily_digest=None, single_per_window=1)
+    world.out["topic"] = DOWN
+    for number in range(6):
+        services.found(number, START)
+    services.stream(START)
+    for run in (1, 2):
+        with pytest.raises(GatewayError):
+            services.scheduled(START + run * FIVE_MINUTES)
+    assert sum(_covered(text) for text in world.at(OTHER)) == 6
+    del world.out["topic"]
+    services.scheduled(START + 3 * FIVE_MINUTES)
+    services.scheduled(START + 4 * FIVE_MINUTES)
+    for place in ("topic", OTHER):
+        assert sum(_covered(text) for text in world.at(place)) == 6
+
+
 @pytest.mark.parametrize("error", [DOWN, WRONG], ids=["down", "refuses"])
 @pytest.mark.parametrize("place", [OTHER, CHANNEL])
 def test_other_place_that_fails_for_an_hour_gets_all_once_and_the_topic_waits_for_nothing(
@@ -301,6 +319,23 @@ def test_what_is_out_of_order_is_tried_few_times_a_run(services: Places) -> None
     world.tried.clear()
     services.scheduled(now + FIVE_MINUTES)
     assert world.tried[OTHER] <= 1
+
+
+def test_digests_of_a_place_that_is_down_do_not_pile_up(services: Places) -> None:
+    world = services.world
+    services.settle(routes=[{"to": [OTHER]}], daily_digest=None, single_per_window=1)
+    world.out[OTHER] = DOWN
+    now = START
+    for number in range(36):
+        services.found(number, now)
+        services.stream(now)
+        if number % 3 == 2:
+            services.scheduled(now := now + FIVE_MINUTES)
+    del world.out[OTHER]
+    for _ in range(3):
+        services.scheduled(now := now + FIVE_MINUTES)
+    assert len(world.at(OTHER)) <= 3
+    assert sum(_covered(text) for text in world.at(OTHER)) == 36
 
 
 def test_place_that_refuses_for_days_is_given_up_and_the_topic_never_is(

@@ -118,7 +118,8 @@ def tell_the_rest(*, services: Services, now: datetime) -> int:
 
 
 def _due(*, quiet: bool) -> tuple[When, ...]:
-    return ("untold", "later") if quiet else ("untold", "later", "quiet")
+    """What is to be told now: first what waits longest, which shows which places are there."""
+    return ("later", "untold") if quiet else ("later", "untold", "quiet")
 
 
 def _tell(item: Item, told: Told, *, services: Services, now: datetime) -> None:
