@@ -16,7 +16,7 @@ from keyward.errors import GatewayError, RequestError
 from keyward.findings import FindingRecord, Notice, State
 from keyward.model import CredentialKind
 from tests.faults.injection import Crash
-from tests.flow.accounts import STALE, Accounts
+from tests.flow.accounts import FIRST_USER, STALE, Accounts
 from tests.flow.center import ADMINISTRATOR_ACCESS, DEVELOPER, READ_ONLY_ACCESS, Center
 from tests.flow.test_quarantine import a_credential
 from tests.flow.world import HUB, IAM_SWEEP_QUEUE, REGION, aws_error
@@ -666,6 +666,59 @@ def test_a_permission_set_that_drifted_is_restored(center: Center) -> None:
     assert (acted.state, center.policies(arn)) == (State.ACTED, {READ_ONLY_ACCESS})
 
 
+def test_a_session_that_is_too_long_is_cut(center: Center) -> None:
+    center_reports(center)
+    arn = center.permission_set("Contractors", READ_ONLY_ACCESS)
+    event = center.do("UpdatePermissionSet", PermissionSetArn=arn, SessionDuration="PT12H")
+    center.world.later(seconds=30)
+    center.settle(event)
+    record = center.world.finding("idc-session-too-long")
+    assert order_in_center(center, record).state is State.ACTED
+    assert center.described(arn)["SessionDuration"] == "PT8H"
+
+
+def test_accounts_with_an_older_version_are_given_the_new_one(center: Center) -> None:
+    center_reports(center)
+    arn = center.developer()
+    center.assigned(arn, "GROUP", center.group("Developers"))
+    center.admin.update_permission_set(
+        InstanceArn=center.instance, PermissionSetArn=arn, Description="Builds and runs things"
+    )
+    assert center.stale(arn) == [center.world.member]
+    center.settle(a_look_at(center, arn))
+    record = center.world.finding("idc-permission-set-not-provisioned")
+    assert order_in_center(center, record).state is State.ACTED
+    assert center.stale(arn) == []
+
+
+def test_an_act_under_way_goes_on_while_the_rule_only_reports(center: Center) -> None:
+    arn, record = a_reported_assignment(center)
+    world = center.world
+    center.behaviour.looks_in_progress = 6
+    ordering.order(record, by=BY, reason=REASON, services=world.services, now=world.now)
+    for _ in range(3):
+        message = center.next_message()
+        assert message is not None
+        center.deliver(message)
+    assert now(world, record).state is State.ACTING
+    world.later(minutes=10)
+    center.settle(a_look_at_assignment(center, record))
+    center.follow()
+    assert (center.principals(arn), now(world, record).state) == (set(), State.ACTED)
+
+
+def a_look_at_assignment(center: Center, record: FindingRecord) -> dict[str, Any]:
+    arn, _, rest = record.unique_id.rpartition("/USER/")
+    return a_look_at(center, arn) | {
+        "parameters": {
+            "accountId": center.world.member,
+            "permissionSetArn": arn,
+            "principalType": "USER",
+            "principalId": rest,
+        }
+    }
+
+
 def test_a_permission_set_that_is_gone_is_made_again(center: Center) -> None:
     center_reports(center)
     arn = center.developer()
@@ -703,6 +756,29 @@ def test_what_an_exclusive_baseline_does_not_want_is_removed(accounts: Accounts)
     accounts.settle(accounts.move(accounts.workloads))
     (record,) = accounts.found(STALE)
     assert ordering.may_order(record) is None
+    ordering.order(record, by=BY, reason=REASON, services=world.services, now=world.now)
+    accounts.follow()
+    assert now(world, record).state is State.ACTED
+    assert accounts.held() == {("Developers", "Developer")}
+
+
+def test_the_first_users_own_access_is_removed(accounts: Accounts) -> None:
+    world, center = accounts.world, accounts.center
+    arn = center.permission_set("AWSAdministratorAccess")
+    accounts.sets["AWSAdministratorAccess"] = arn
+    accounts.groups["first-user"] = center.user("first-user")
+    center.assigned(arn, "USER", accounts.groups["first-user"])
+    center.assigned(accounts.sets["Developer"], "GROUP", accounts.groups["Developers"])
+    wanted = {"dev": accounts.baseline(("Developers", "Developer"))}
+    report_only(world, baselines=wanted, permission_sets={"Developer": DEVELOPER})
+    accounts.organizations.move_account(
+        AccountId=world.member,
+        SourceParentId=accounts.root,
+        DestinationParentId=accounts.workloads,
+    )
+    accounts.settle(accounts.enrolled())
+    (record,) = accounts.found(FIRST_USER)
+    assert record.state is State.OPEN
     ordering.order(record, by=BY, reason=REASON, services=world.services, now=world.now)
     accounts.follow()
     assert now(world, record).state is State.ACTED
