@@ -232,7 +232,7 @@ class Services:
 
     @cached_property
     def secrets(self) -> SecretsGateway:
-        """Secrets Manager; each secret is read again after some minutes, since it may be rotated."""
+        """Secrets Manager; each secret is read again after some minutes: it may be rotated."""
         return SecretsGateway(client=self._client("secretsmanager"), clock=self.clock)
 
     @cached_property
