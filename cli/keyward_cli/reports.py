@@ -127,6 +127,7 @@ def _fetched(link: str, file: Path) -> Path:
         part.chmod(0o666 & ~_umask())
         part.replace(file)
     except HTTPError as error:
+        error.close()
         message = f"{file.name} can't be fetched: the link was answered with {error.code}"
         raise RequestError(message) from error
     except (URLError, HTTPException, TimeoutError) as error:
