@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -22,11 +24,12 @@ from keyward.observability import metrics
 from keyward.people import Caller
 from keyward.settings import OperatorAct
 from keyward.told import ActRecord
-from tests.faults.observing import the_log
+from tests.faults.observing import Context, the_log
 from tests.flow.slack_server import Slack, a_slack, down, refused
 from tests.flow.test_access_keys import a_key
-from tests.flow.world import World
+from tests.flow.world import HUB, REGION, World
 
+OPERATOR = Path(__file__).parents[2] / "functions" / "operator" / "handler.py"
 CHANNEL = "C0ALERTS0"
 FIRST = "1700000000.000100"
 ANA, BEN, CHRIS, STRANGER = "U0ANA0000", "U0BEN0000", "U0CHRIS00", "U0STRANGE"
@@ -522,3 +525,30 @@ def test_quarantine_now_is_ordered(desk: Pressing, monkeypatch: pytest.MonkeyPat
     desk.take(desk.send())
     assert [(it["of"].key, it["reason"]) for it in ordered] == [(record.key, REASON)]
     assert ordered[0]["by"] == f"Ana (Slack {ANA})"
+
+
+def test_a_message_that_cannot_be_read_comes_back_alone(
+    desk: Pressing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = desk.finding()
+    monkeypatch.setattr("keyward.services._services", desk.world.services)
+    bodies = ["nonsense", desk.message("keyward:acknowledge", f"{record.key}:1"), "{}"]
+    records = [
+        {
+            "messageId": f"message-{number}",
+            "body": body,
+            "eventSource": "aws:sqs",
+            "eventSourceARN": f"arn:aws:sqs:{REGION}:{HUB}:keyward-operator",
+            "attributes": {},
+        }
+        for number, body in enumerate(bodies)
+    ]
+    spec = importlib.util.spec_from_file_location("operator_handler", OPERATOR)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    answer = module.handler({"Records": records}, Context(function_name="keyward-operator"))
+    failed = [it["itemIdentifier"] for it in answer["batchItemFailures"]]
+    assert failed == ["message-0", "message-2"]
+    assert desk.now_of(record).acknowledged is not None
