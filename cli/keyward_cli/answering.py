@@ -55,6 +55,7 @@ def release(  # noqa: PLR0913, PLR0917 - each is an option
             record,
             ("restores", "exactly what was there before"),
             ("then exempt", f"for {days} days" if days else "for as long as settings say"),
+            ("asked for by", (record.get("awaited") or {}).get("by")),
             (
                 "takes",
                 "a second person's keyward approve, unless settings say otherwise"

@@ -169,6 +169,7 @@ def findings_show(context: typer.Context, finding: Finding, as_json: AsJson = Fa
             ("waits for", (record.get("pending") or {}).get("stage")),
             ("outcome", record.get("outcome")),
             ("exempt by", record.get("exempt_by")),
+            ("ordered by", record.get("ordered_by")),
             ("acknowledged", _acknowledged(record)),
             ("to be approved", _awaited(record)),
             ("actor", evidence.get("actor")),

@@ -176,9 +176,13 @@ def test_an_approval_shows_who_asked_for_the_release(
     awaited = {"by": "ana", "at": "2027-01-31T08:00:00+00:00", "reason": "CI", "days": 3}
     released = {"finding": RECORD | {"state": "released"}, "restored": ["the key is active"]}
     operator = Operator(
-        monkeypatch, finding={"finding": RECORD | {"awaited": awaited}}, approve=released
+        monkeypatch,
+        finding={"finding": RECORD | {"awaited": awaited, "ordered_by": "ben"}},
+        approve=released,
     )
-    assert "ana asked for" in cli("findings", "show", NO_FINDING).stdout
+    shown = cli("findings", "show", NO_FINDING).stdout
+    assert "ana asked for" in shown
+    assert "ben" in shown
     done = cli("approve", NO_FINDING, "--note", "fine", typed="y\n")
     assert done.exit_code == 0, done.output
     assert "ana at 2027-01-31" in done.stdout
