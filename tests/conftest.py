@@ -51,6 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end what was not tried, and why."""
     skipped = terminalreporter.getreports("skipped")
-    reasons = Counter(each.longrepr[2] for each in skipped if isinstance(each.longrepr, tuple))
+    reasons = Counter(
+        each.longrepr[2] for each in skipped if isinstance(each.longrepr, list | tuple)
+    )
     for reason, number in sorted(reasons.items()):
         terminalreporter.write_line(f"{number} tests: {reason}", yellow=True)

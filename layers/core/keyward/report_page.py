@@ -6,6 +6,7 @@ script that it brings, by their hashes. Without the script it lacks only the fil
 always makes the same page.
 """
 
+import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from keyward.text import many
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 TEMPLATE = "report_page.html.jinja"
 
@@ -202,6 +204,7 @@ def _environment() -> "Environment":
         loader=FunctionLoader(_source),
     )
     environment.filters |= {
+        "breakable": _breakable,
         "csp_hash": _csp_hash,
         "duration": duration,
         "instant": _instant,
@@ -210,6 +213,14 @@ def _environment() -> "Environment":
         "n": "{:,}".format,
     }
     return environment
+
+
+def _breakable(value: object) -> "Markup":
+    """A name or address that may break after its signs, where a line ends."""
+    from markupsafe import Markup, escape  # noqa: PLC0415 - who only asks for a report does without it
+
+    parts = re.split(r"(?<=[@/:])(?=.)", visible(value))
+    return Markup("<wbr>").join(escape(part) for part in parts)
 
 
 def _source(name: str) -> str:
@@ -287,6 +298,11 @@ def _attention(report: Report) -> Iterator[Attention]:
         yield Attention(
             text=f"Keyward tried to act on {many(failed, 'finding')} and could not.",
             section="findings",
+        )
+    if report.inventory_at is None:
+        yield Attention(
+            text="No sweep is complete yet: what was there before Keyward may not be known.",
+            section="accounts",
         )
     uncovered = sum(not row.covered for row in report.accounts)
     if uncovered:
@@ -388,7 +404,7 @@ def _charts(report: Report) -> Iterator[Chart]:
     yield _chart(
         "over-time",
         "Findings over time",
-        ("Day", "Open at its end", "Opened", "Closed"),
+        ("Day", "Open at end", "Opened", "Closed"),
         [(day.day, (day.open, day.opened, day.closed)) for day in report.days],
         draw=_lines,
         says=_over_time(report),
