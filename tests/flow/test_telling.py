@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from keyward import telling
 from keyward.errors import GatewayError
 from keyward.findings import Notice, Severity
 from tests.flow.test_access_keys import a_key
-from tests.flow.world import aws_error
+from tests.flow.world import HUB, REGION, aws_error
 
 if TYPE_CHECKING:
     from tests.flow.world import World
@@ -100,3 +102,22 @@ def test_finding_that_changes_while_it_is_told_stays_to_be_told(world: World) ->
     world.deliver(event)
     world.ledger.told(stale)
     assert len(world.untold()) == 1
+
+
+def test_programs_get_findings_and_acts_by_the_bus_and_security_hub(world: World) -> None:
+    boto3.client("events", region_name=REGION).create_event_bus(Name="keyward-out")
+    hub = boto3.client("securityhub", region_name=REGION)
+    hub.enable_security_hub()
+    world.more = {"out_bus": "keyward-out", "security_hub": True}
+    world.restart()
+    world.deliver(a_key(world)[1])
+    finding = world.finding("iam-access-key-created")
+    with world.recorded() as calls:
+        telling.tell(world.untold(), services=world.services, now=world.now)
+    (entries,) = [params["Entries"] for name, params in calls if name == "PutEvents"]
+    assert {(it["Source"], it["EventBusName"]) for it in entries} == {("keyward", "keyward-out")}
+    assert [it["DetailType"] for it in entries] == ["keyward.finding", "keyward.action"]
+    assert {json.loads(it["Detail"])["finding"] for it in entries} == {finding.key}
+    (imported,) = hub.get_findings()["Findings"]
+    assert imported["Id"] == f"keyward/{world.member}/{finding.key}"
+    assert (imported["AwsAccountId"], imported["RecordState"]) == (HUB, "ACTIVE")

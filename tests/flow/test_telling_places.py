@@ -6,10 +6,12 @@ The ledger's table is the one in memory, which test_flood.py holds against moto'
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -159,7 +161,7 @@ class Places(MemoryServices):
     ) -> FindingRecord:
         """A finding that has just come up."""
         user = an_iam_user(f"user-{number}", user_id=f"AIDA{number:016}", account=account)
-        plan = planned(a_key(user, key_id=f"AKIA{number:016}"), settings=in_mode(mode))
+        plan = planned(a_key(user, key_id=f"AKIA{number:016}"), settings=_in(mode))
         begun = self.ledger.begin(plan, before=None, now=now)
         assert begun.record is not None
         return begun.record
@@ -202,6 +204,9 @@ class Places(MemoryServices):
     def still(self, when: str = "untold") -> list[FindingRecord | Notice]:
         late = START + timedelta(days=999)
         return self.ledger.untold(before=late, limit=9999, when=when)  # type: ignore[arg-type]  # one of them
+
+
+_in = cache(in_mode)
 
 
 @pytest.fixture
@@ -301,6 +306,32 @@ def test_storm_while_all_is_down_ends_in_few_messages_and_nothing_is_left(
         assert 0 < len(world.at(place)) <= 20
         assert sum(_covered(text) for text in world.at(place)) == 600
     assert services.still() == services.still("later") == []
+
+
+def test_storm_is_few_messages_to_each_place_and_programs_hear_each_finding(
+    services: Places, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A tenth of ten thousand in five minutes, with digests that hold a tenth of theirs."""
+    monkeypatch.setattr(telling, "DIGEST_SIZE", telling.DIGEST_SIZE // 10)
+    caplog.set_level(logging.CRITICAL, logger="keyward")
+    world = services.world
+    services.environment = replace(services.environment, out_bus="keyward-out")
+    services.settle(slack=CHANNEL, routes=[{"to": [OTHER]}], daily_digest=None)
+    number, findings = 1_000, set[str]()
+    for at in range(number):
+        now = START + at * FIVE_MINUTES / number
+        findings.add(services.found(at, now).key)
+        services.stream(now)
+    for run in range(1, 6):
+        services.scheduled(START + FIVE_MINUTES + run * FIVE_MINUTES)
+    assert services.still() == services.still("later") == []
+    for place in ("topic", OTHER, CHANNEL):
+        assert 0 < len(world.at(place)) <= 20
+    assert sum(_covered(text) for text in world.at("topic")) == number
+    assert not [place for place, _ in world.heard if place.startswith("thread:")]
+    assert len(findings) == number
+    assert {it["finding"] for it in world.entries} == findings
+    assert len(world.entries) == number
 
 
 def _covered(subject: str) -> int:
