@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
 from moto.iam.models import iam_backends
 
-from keyward import operating, redriving, rules, settling, sweeps, telling
+from keyward import ingress, operating, redriving, reporting, rules, settling, sweeps, telling
 from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP, RestorePermissionSet
 from keyward.events import SweepPart, SweepStep, check_message, sweep_message
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.gateways.organization import MEMBER_ROLE
+from keyward.people import Caller
 from keyward.redriving import DEAD
 from keyward.rollout import RolloutState
 from keyward.sweep import IDENTITY_CENTER, SweepState
@@ -28,7 +31,11 @@ from tests.contract.templates import ROOT, Stack, deployed
 from tests.flow.accounts import FIRST_USER, MISSING, STALE, Accounts, accounts_of
 from tests.flow.center import ADMINISTRATOR_ACCESS, READ_ONLY_ACCESS, Center, a_center
 from tests.flow.operated import PLACE, Operated
+from tests.flow.slack_server import Slack, a_slack
+from tests.flow.test_ingress import SECRET, a_request
+from tests.flow.test_pressing import Pressing
 from tests.flow.test_quarantine import CERTIFICATE
+from tests.flow.test_reporting import ID as A_REPORT
 from tests.flow.world import HUB, REGION, World, a_world
 
 # The flows are recorded once a process.
@@ -42,12 +49,25 @@ FUNCTIONS = [
     "SettingsGuard",
     "Notifier",
     "Operator",
+    "SlackIngress",
+    "Report",
 ]
 ACTING = ["IamGuard", "IdentityCenterGuard", "AccountBaseline", "Operator"]
 ENTERING = ["IamGuard", "Operator"]
 """Those of them that enter other accounts: Identity Center is in the hub's alone."""
 READS = ("iam:GenerateCredentialReport", "iam:Get", "iam:List")
 BUCKET = f"keyward-inventory-{HUB}-{REGION}"
+REPORTS = f"keyward-reports-{HUB}-{REGION}"
+SLACK_SECRET = f"arn:aws:secretsmanager:{REGION}:{HUB}:secret:keyward/slack-AbCdEf"
+SIGNING_SECRET = f"arn:aws:secretsmanager:{REGION}:{HUB}:secret:keyward/signing-AbCdEf"
+FURTHER_TOPIC = f"arn:aws:sns:{REGION}:{HUB}:production-alerts"
+SENDER = "keyward@example.com"
+CHANNEL = "C0ALERTS0"
+ANA, BEN = "U0ANA0000", "U0BEN0000"
+PEOPLE = [
+    {"name": "Ana", "slack_user": ANA, "session": "ana"},
+    {"name": "Ben", "slack_user": BEN, "session": "ben"},
+]
 OTHER = "444455556666"
 """An account in which the member role is looked at, without any flow."""
 
@@ -73,9 +93,11 @@ FED_BY = {
     "Sweep": {"logs", "sqs"},
     "SettingsGuard": {"logs", "sqs"},
     "Notifier": {"logs", "dynamodb"},
-    "Operator": {"logs"},
+    "Operator": {"logs", "sqs"},
+    "SlackIngress": {"logs"},
+    "Report": {"logs"},
 }
-ENDING_IN_DEAD_LETTERS = {"Notifier", "Operator"}
+ENDING_IN_DEAD_LETTERS = {"Notifier", "Operator", "Report"}
 """Lambda sends there what they fail at.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
@@ -88,6 +110,11 @@ def the_hub(*, acts: bool = False) -> Stack:
         "OrganizationId": ORGANIZATION,
         "OrganizationRootId": ROOT,
         "ActInManagementAccount": str(acts).lower(),
+        "SlackSecretArn": SLACK_SECRET,
+        "SlackSigningSecretArn": SIGNING_SECRET,
+        "RoutedTopicArns": FURTHER_TOPIC,
+        "SendToSecurityHub": "true",
+        "MailFrom": SENDER,
     }
     return deployed("template.yaml", HUB, REGION, parameters)
 
@@ -801,12 +828,70 @@ def operator(story: Story) -> None:
         story.center.follow()
     about_baselines = ask_about_baselines(story, accounts)
     about_sweeps = ask_about_sweeps(story)
-    assert {*asked, *about_baselines, *about_sweeps, "release"} == set(operating.ACTS)
+    about_alerts = answer_alerts(story)
+    others = {*about_baselines, *about_sweeps, *about_alerts, "release"}
+    assert {*asked, *others} == set(operating.ACTS)
     for act, more in asked.items():
         answer = story.ask(act, **more)
         if act == "bootstrap":
             made = story.ask(act, plan=False, catalogue=answer["catalogue"])
             assert {step["name"] for step in made["steps"]} >= {"Reader", "Readers"}
+
+
+def answer_alerts(story: Story) -> set[str]:
+    """What people press under an alert, and what they ask for instead; reports, too."""
+    world = story.world
+    record = _left_alone(story, lambda: story.contained(story.a_user()[1]))
+    boto3.client("s3", region_name=REGION).create_bucket(Bucket=REPORTS)
+    with a_slack() as slack:
+        _with_operators(story, slack)
+        _left_alone(story, lambda: _only_report(story))
+        left = _left_alone(story, lambda: story.deliver(story.a_user()[1]) or world.findings()[-1])
+        held = world.ledger.finding(record.key)
+        assert held is not None
+        grave = {"severity": Severity.CRITICAL, "version": held.version + 1}
+        world.ledger.finish(held.model_copy(update=grave), replacing=held)
+        pressing = Pressing(world, slack)
+        with story.recorder.on():
+            pressing.press("acknowledge", record)
+        for act, who in (("release", ANA), ("approve", BEN)):
+            caller = Caller(
+                via="slack", identity=who, label=who, proven=True, at=world.now, id=f"{act}-{who}"
+            )
+            request = {"act": act, "by": who, "finding": record.key}
+            request |= {"reason": "agreed"} if act == "release" else {}
+            with story.recorder.on():
+                answer = operating.answer(
+                    request, services=world.services, now=world.now, caller=caller
+                )
+            assert answer["ok"], answer
+        assert story.state_of(record) is State.RELEASED
+        story.ask("acknowledge", finding=left.key, note="seen")
+        story.ask("quarantine", finding=left.key, reason="a stranger's")
+        story.ask("acts", day=f"{world.now:%Y-%m-%d}")
+        made = story.ask("report-start")["report"]
+        assert story.ask("report", id=made)["links"] is None
+        services = world.services
+        _left_alone(story, lambda: reporting.make(made, by="ana", services=services, now=world.now))
+        assert story.ask("report", id=made)["links"]
+    return {"acknowledge", "approve", "quarantine", "acts", "report-start", "report"}
+
+
+def _only_report(story: Story) -> None:
+    """All rules only report from here on."""
+    settings = story.world.services.accepted(story.world.now).settings
+    told = settings.model_dump(mode="json")
+    rules_ = {rule.id: {"mode": "report"} for rule in rules.every()}
+    story.choose(settings=told, rules=rules_)
+    story.world.restart()
+
+
+def _left_alone[T](story: Story, acts: Callable[[], T]) -> T:
+    """What another function does meanwhile."""
+    before = list(story.recorder.asked)
+    found = acts()
+    story.recorder.asked[:] = before
+    return found
 
 
 def ask_about_sweeps(story: Story) -> set[str]:
@@ -926,8 +1011,63 @@ def settings_guard(story: Story) -> None:
 
 
 def notifier(story: Story) -> None:
-    """Findings and notices, one by one; then a storm."""
-    _unrecorded(story, lambda: story.contained(story.a_user()[1]))
+    """Findings and notices, one by one; then a storm. All places hear of them."""
+    ses = boto3.client("sesv2", region_name=REGION)
+    ses.create_email_identity(EmailIdentity=SENDER)
+    story.center.directory.create_user(
+        IdentityStoreId=story.center.store,
+        UserName="jane@example.com",
+        DisplayName="Jane",
+        Name={"GivenName": "Jane", "FamilyName": "Doe"},
+        Emails=[{"Value": "jane@example.com", "Type": "work", "Primary": True}],
+    )
+    with a_slack() as slack:
+        _with_operators(story, slack)
+        _tell_everybody(story, slack)
+
+
+def _with_operators(story: Story, slack: Slack) -> None:
+    """Slack, a further topic, other programs, mail and reports, as functions are told of them."""
+    client = boto3.client("secretsmanager", region_name=REGION)
+    made = client.create_secret(Name="keyward/slack", SecretString=json.dumps(slack.secret))
+    boto3.client("sns", region_name=REGION).create_topic(Name="production-alerts")
+    boto3.client("events", region_name=REGION).create_event_bus(Name="keyward-out")
+    story.recorder.names[made["ARN"]] = SLACK_SECRET
+    story.world.more |= {
+        "slack_secret_arn": made["ARN"],
+        "slack_url": slack.url,
+        "out_bus": "keyward-out",
+        "mail_from": SENDER,
+        "reports_bucket": REPORTS,
+        "report_function": "keyward-report",
+        "security_hub": True,
+    }
+    settings = {
+        **story.chosen["settings"],
+        "alerts": {
+            "slack": f"slack:{CHANNEL}",
+            "routes": [
+                {"to": [f"sns:{FURTHER_TOPIC}"]},
+                {"to": [f"slack:{CHANNEL}"], "units": ["ou-exam-12345678"]},
+            ],
+            "daily_digest": "00:00",
+        },
+        "operators": {"people": PEOPLE, "two_people": True},
+        "concerned": {"text": "Keys leak: use roles instead.", "domains": ["example.com"]},
+    }
+    story.choose(settings=settings)
+    story.world.restart()
+
+
+def _tell_everybody(story: Story, slack: Slack) -> None:
+    jane = (
+        f"arn:aws:sts::{story.account}:assumed-role/"
+        "AWSReservedSSO_AdministratorAccess_0123456789abcdef/jane@example.com"
+    )
+    record = _unrecorded(story, lambda: story.contained(story.a_user()[1]))
+    evidence = record.evidence.model_copy(update={"actor": jane})
+    theirs = record.model_copy(update={"version": record.version + 1, "evidence": evidence})
+    story.world.ledger.finish(theirs, replacing=record)
     for number in range(30):
         notice = Notice(
             kind="stranger",
@@ -943,6 +1083,50 @@ def notifier(story: Story) -> None:
         telling.tell(story.world.untold(), services=services, now=story.world.now)
         story.world.later(minutes=5)
         assert telling.tell_the_rest(services=services, now=story.world.now) > 1
+    assert slack.channel(CHANNEL)
+
+
+def slack_ingress(story: Story) -> None:
+    """A press that Slack signed."""
+    client = boto3.client("secretsmanager", region_name=REGION)
+    text = json.dumps({"signing_secret": SECRET})
+    made = client.create_secret(Name="keyward/signing", SecretString=text)
+    story.recorder.names[made["ARN"]] = SIGNING_SECRET
+    queue = story.center.sqs.create_queue(QueueName="keyward-operator")["QueueUrl"]
+    story.world.more |= {"slack_signing_secret_arn": made["ARN"], "operator_queue_url": queue}
+    story.world.restart()
+    at = int(story.world.now.timestamp())
+    with story.recorder.on():
+        answer = ingress.answer(
+            a_request(at=at), services=story.world.services, now=story.world.now
+        )
+    assert answer["statusCode"] == HTTPStatus.OK
+    assert story.taken("keyward-operator")
+
+
+def report(story: Story) -> None:
+    """The week's report, by an inventory, and one that somebody asked for."""
+    _unrecorded(story, lambda: story.contained(story.a_user()[1]))
+    client = boto3.client("s3", region_name=REGION)
+    client.create_bucket(Bucket=REPORTS)
+    last = Operated(world=story.world, sqs=story.center.sqs).swept()
+    line = {"kind": "user", "account": HUB, "user": "eve", "created_at": None}
+    client.put_object(
+        Bucket=BUCKET, Key=f"inventory/{last.id}/iam/{HUB}.jsonl", Body=json.dumps(line)
+    )
+    story.world.more |= {"reports_bucket": REPORTS}
+    story.world.restart()
+    services, now = story.world.services, story.world.now
+    with story.recorder.on():
+        reporting.make_weekly(services=services, now=now)
+        files = reporting.make(A_REPORT, by="ana", services=services, now=now)
+    assert client.get_object(Bucket=REPORTS, Key=files["html"])["Body"].read()
+    (told,) = [it for it in story.world.untold() if isinstance(it, Notice) and it.kind == "report"]
+    for link in told.links.values():
+        # Whoever follows it asks for what it names with the rights of the function that signed it.
+        key = urlsplit(link).path.removeprefix(f"/{REPORTS}").removeprefix("/")
+        asked = Asked("s3:GetObject", f"arn:aws:s3:::{REPORTS}/{key}")
+        story.recorder.asked.append((HUB, asked))
 
 
 def _unrecorded[T](story: Story, acts: Callable[[], T]) -> T:
@@ -961,6 +1145,8 @@ STORIES: dict[str, Callable[[Story], None]] = {
     "SettingsGuard": settings_guard,
     "Notifier": notifier,
     "Operator": operator,
+    "SlackIngress": slack_ingress,
+    "Report": report,
 }
 
 
@@ -976,6 +1162,7 @@ def a_story(*, in_hub: bool) -> Iterator[Story]:
             "ceiling": "enforce",
             "budgets": plenty,
             "identity_center": {"second_opinion": True},
+            "operators": {"two_people": False},
         }
         if in_hub:
             chosen["act_in_management_account"] = HUB

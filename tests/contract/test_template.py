@@ -416,7 +416,7 @@ def test_nobody_else_changes_identity_center() -> None:
             for action in one["Action"]
             if action.partition(":")[0] in {"sso", "identitystore", "sso-directory"}
         }
-        address = {"identitystore:DescribeUser", "identitystore:GetUserId"}
+        address = {"identitystore:DescribeUser", "identitystore:GetUserId", "sso:ListInstances"}
         assert asked == (address if function == "Notifier" else set())
 
 
@@ -907,6 +907,12 @@ def test_what_takes_long_has_the_functions_time_alone(queue: str) -> None:
     )
     assert source["BatchSize"] == 1
     assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+
+
+def test_what_the_internet_reaches_can_be_bounded() -> None:
+    bounded = hub(SlackConcurrency="5", **OPERATORS).of_type("AWS::Lambda::Function")
+    reserved = {name: one.get("ReservedConcurrentExecutions") for name, one in bounded.items()}
+    assert {name: it for name, it in reserved.items() if it} == {"SlackIngress": "5"}
 
 
 def test_no_concurrency_is_reserved() -> None:
