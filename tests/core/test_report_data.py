@@ -193,6 +193,18 @@ def test_days_always_add_up_to_what_is_open_now(lives: list[list[tuple[State, in
     assert all(it.open >= 0 for it in of.days)
 
 
+def test_a_release_under_way_is_open_until_it_ended_and_opened_nothing() -> None:
+    life = ((State.ACTING, 2 * DAY), (State.ACTED, 2 * DAY), (State.RELEASING, timedelta(hours=1)))
+    under_way = made([a_record("f" * 20, *life)])
+    assert under_way.open_by_severity[RECORD.severity] == 1
+    assert under_way.days[-1].open == 1
+    assert under_way.findings[0].state in OPEN
+    assert control(under_way, "IAM.3").state != "open findings"
+    assert control(under_way, "IA-5").open == 1
+    over = made([a_record("f" * 20, *life, (State.RELEASED, timedelta(minutes=59)))])
+    assert (over.days[-1].opened, over.days[-1].closed, over.days[-1].open) == (0, 0, 0)
+
+
 def test_a_history_that_was_cut_is_a_gap_and_counts_as_open_before() -> None:
     flapping = [
         ((State.OPEN, State.RESOLVED)[n % 2], (HISTORY_LENGTH - n) * timedelta(hours=1))
@@ -427,6 +439,14 @@ def test_what_was_contained_or_let_stand_is_counted_and_not_open() -> None:
         ({"sweeps": [a_sweep(silent=1)]}, "1 account could not be read"),
         ({"accounts": [AccountSeen(id=MEMBER)]}, "1 account could not be read"),
         (
+            {"accounts": [AccountSeen(id=MEMBER, swept_at=NOW - FRESH - timedelta(seconds=1))]},
+            "1 account could not be read",
+        ),
+        (
+            {"settings": in_force(Accepted(compiled_at=NOW - timedelta(minutes=70)), every())},
+            "Settings were changed after the last complete sweep began",
+        ),
+        (
             {"settings": settings_in_force(rules={"iam-root-access-key-created": {"mode": "off"}})},
             "Off: iam-root-access-key-created",
         ),
@@ -553,6 +573,9 @@ HOSTILE = st.sampled_from(
         " =1",
         "\u200e=1",
         "\uff1d1",
+        "x;=1",
+        "x; +1",
+        'x;"=1',
     ]
 ) | st.text(max_size=50)
 
@@ -567,6 +590,10 @@ def test_no_cell_is_a_formula_to_a_spreadsheet(text: str) -> None:
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
         assert not cell.strip().startswith(("=", "+", "-", "@"))
         assert not any(it in cell for it in "\r\n\t\u202e\u200e\u2028")
+        for part in cell.split(";"):  # where a comma is no separator, a semicolon is
+            assert not part.strip().lstrip("\"' ").startswith(("=", "+", "-", "@")) or (
+                part.startswith("'")
+            )
 
 
 def test_a_number_below_zero_stays_a_number() -> None:

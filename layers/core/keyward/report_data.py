@@ -30,8 +30,8 @@ from keyward.settings import Mode
 from keyward.sweep import IDENTITY_CENTER, Sweep, SweepState
 from keyward.text import many
 
-OPEN = frozenset({State.OPEN, State.FAILED, State.ACTING})
-"""What is in these states is wrong, and nobody has put it right or let it stand."""
+OPEN = frozenset({State.OPEN, State.FAILED, State.ACTING, State.RELEASING})
+"""What is in these states is wrong, and nobody has put it right or let it stand yet."""
 
 LET_STAND = frozenset({State.EXEMPT, State.RELEASED})
 """What is in these states is as it was; somebody answers for it."""
@@ -210,7 +210,9 @@ class _Findings:
         if is_cut:
             self.opened[record.first_seen.astimezone(UTC).date()] += 1
         for moment in record.history:
-            is_open = self._turn(is_open, moment.state, moment.at)
+            # A release that is over opened nothing by being under way.
+            if moment.state is not State.RELEASING or moment is record.history[-1]:
+                is_open = self._turn(is_open, moment.state, moment.at)
         self._turn(is_open, record.state, record.last_seen)
 
     def _turn(self, was_open: bool, state: State, at: datetime) -> bool:  # noqa: FBT001 - before and after
@@ -446,7 +448,7 @@ def _account(it: AccountSeen, open_in: Mapping[str, int], now: datetime) -> Acco
 
 
 def _controls(findings: _Findings, known: Known, now: datetime) -> Iterator[ControlRow]:
-    doubt = _doubt(known.sweeps, known.accounts, now)
+    doubt = _doubt(known, now)
     for control in known.controls.control:
         is_open = findings.number("open", control.rules)
         why = _not_judged(control, known, now) or doubt
@@ -470,18 +472,30 @@ def _controls(findings: _Findings, known: Known, now: datetime) -> Iterator[Cont
             )
 
 
-def _doubt(sweeps: Sequence[Sweep], accounts: Iterable[AccountSeen], now: datetime) -> str | None:
+def _doubt(known: Known, now: datetime) -> str | None:
     """Why the last complete sweep is no proof of anything; None where it is."""
-    complete = last_complete(sweeps)
+    complete = last_complete(known.sweeps)
     if complete is None or complete.ended_at is None:
         return "No sweep was complete yet."
     if now - complete.ended_at > FRESH:
         return f"The last complete sweep ended at {complete.ended_at:%Y-%m-%d %H:%M} UTC."
-    unseen = [it.id for it in accounts if it.wrong or it.swept_at is None]
+    if _settings_are_newer(known.settings, complete):
+        return "Settings were changed after the last complete sweep began."
+    unseen = [
+        it.id
+        for it in known.accounts
+        if it.wrong or it.swept_at is None or now - it.swept_at > FRESH
+    ]
     if complete.failed or complete.silent or unseen:
         number = max(complete.failed + complete.silent, len(unseen))
         return f"{many(number, 'account')} could not be read in full."
     return None
+
+
+def _settings_are_newer(settings: InForce, sweep: Sweep) -> bool:
+    """Whether the sweep may have looked with other rules than those that are on now."""
+    changed = settings.accepted.compiled_at
+    return changed is not None and changed > sweep.started_at
 
 
 def _not_judged(control: Control, known: Known, now: datetime) -> str | None:
@@ -567,11 +581,11 @@ def _gaps_of_accounts(accounts: Iterable[AccountSeen]) -> Iterator[str]:
 
 
 def _gaps_of_settings(settings: InForce, sweeps: Sequence[Sweep], now: datetime) -> Iterator[str]:
-    changed, complete = settings.accepted.compiled_at, last_complete(sweeps)
-    if complete is not None and changed is not None and changed > complete.started_at:
+    complete = last_complete(sweeps)
+    if complete is not None and _settings_are_newer(settings, complete):
         yield (
             "Settings were changed after the last complete sweep began: what a rule that is on or "
-            "stricter since then objects to may be missing."
+            "stricter since then objects to may be missing, and no control is called met."
         )
     off = sorted(rule for rule in settings.rules if settings.mode(rule, now) is Mode.OFF)
     if off:

@@ -11,8 +11,9 @@ from keyward.report import Report
 
 type Cell = str | int | float | bool | datetime | tuple[str, ...] | None
 
-FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""A spreadsheet computes a cell that begins so; some do with the wide ones, too.
+_FORMULA = re.compile(r"""(^|;)(?=[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+"""A spreadsheet computes a cell that begins so; some do with the wide ones, too. Where a comma
+divides no cells, as in many languages' Excel, a semicolon does, whatever is quoted.
 
 Source: https://owasp.org/www-community/attacks/CSV_Injection
 """
@@ -71,8 +72,7 @@ def _cell(value: Cell) -> str | int | float:
 
 def harmless(text: str) -> str:
     """The text on one line, and no formula to a spreadsheet."""
-    line = _UNSEEN.sub(" ", text)
-    return f"'{line}" if line.lstrip().startswith(FORMULA) else line
+    return _FORMULA.sub(r"\1'", _UNSEEN.sub(" ", text))
 
 
 type _Rows = Callable[[Report], Iterable[Mapping[str, Cell]]]
