@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keyward.reporting import FILES
 from local.center import ADMINISTRATOR
 from local.emulator import PROJECT, STATE
 from local.inbox import wait_until
@@ -311,7 +312,7 @@ def reported(story: Story) -> None:
     printed(story, page.title)
     for number, words in page.figures:
         printed(story, f"{number:>6}  {words}")
-    story.expect("files", {"html", "csv", "json"}, set(files))
+    story.expect("files", set(FILES), set(files))
     findings = json.loads(story.keyward("findings", "list", "--json", silent=True))
     open_ones = [it for it in findings if it["state"] in {"open", "failed"}]
     counted = (int(number) for number, words in page.figures if words.endswith("findings open"))

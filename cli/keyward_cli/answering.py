@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from keyward.errors import RequestError
-from keyward.findings import Severity, State
+from keyward.findings import State
 from keyward.rules import every
 from keyward_cli.agreeing import Yes, agree, given, must_be_asked
 from keyward_cli.asking import length, moment
@@ -50,22 +50,39 @@ def release(  # noqa: PLR0913, PLR0917 - each is an option
     why = given("--reason", reason, as_json=as_json)
     if not yes:
         must_be_asked(as_json=as_json)
-        record = _finding(context.obj, finding)
-        _show_plan(
-            record,
-            ("restores", "exactly what was there before"),
-            ("then exempt", f"for {days} days" if days else "for as long as settings say"),
-            ("asked for by", (record.get("awaited") or {}).get("by")),
-            (
-                "takes",
-                "a second person's keyward approve, unless settings say otherwise"
-                if record["severity"] == Severity.CRITICAL
-                else None,
-            ),
-        )
-        agree("Release it?", yes=yes, as_json=as_json)
+        agree(_release_shown(context.obj, finding, days), yes=yes, as_json=as_json)
     reply = ask(context.obj, "release", finding=finding, reason=why, days=days)
     _show_released(reply, as_json=as_json)
+
+
+def _release_shown(caller: Caller, finding: str, days: int | None) -> str:
+    """Shows what a release would do, and whom else it takes; what is to be asked about it."""
+    reply: Fields = ask(caller, "finding", finding=finding)
+    record = reply["finding"]
+    awaited = record["awaited"] if reply["waits"] else None
+    takes_two = reply["two_people"] and record["state"] != State.RELEASING
+    lasts = awaited["days"] if awaited else days
+    _show_plan(
+        record,
+        ("restores", "exactly what was there before"),
+        ("then exempt", f"for {lasts} days" if lasts else "for as long as settings say"),
+        (
+            "asked for by",
+            f"{awaited['by']} at {awaited['at']}: {awaited['reason']}" if awaited else None,
+        ),
+        (
+            "takes two",
+            None
+            if not takes_two
+            else "you approve it, if you are somebody else: it is released then"
+            if awaited
+            else "you ask for it, somebody else approves within 24 hours; nothing is undone until "
+            "then",
+        ),
+    )
+    if awaited:
+        return "Approve its release?"
+    return "Ask for its release?" if takes_two else "Release it?"
 
 
 def approve(
@@ -81,10 +98,14 @@ def approve(
     """
     if not yes:
         must_be_asked(as_json=as_json)
-        record = _finding(context.obj, finding)
-        awaited = record.get("awaited") or {}
+        reply: Fields = ask(context.obj, "finding", finding=finding)
+        record = reply["finding"]
+        awaited = record["awaited"] if reply["waits"] else {}
         if not awaited and record["state"] != State.RELEASING:
-            message = f"finding {finding} waits for nobody's approval: keyward findings show"
+            message = (
+                f"finding {finding} waits for nobody's approval: nobody asked for its release "
+                f"within 24 hours; keyward release {finding} asks for it"
+            )
             raise RequestError(message)
         _show_plan(
             record,

@@ -78,6 +78,17 @@ class Caller:
             return session.client("sts").get_caller_identity()["Arn"]
 
 
+class Answer(dict[str, object]):
+    """What the operator answered. What it lacks is one line: Keyward there may be an older one."""
+
+    def __missing__(self, name: str) -> object:
+        message = (
+            f"the answer of {OPERATOR} lacks {name}: deploy the version of Keyward that this "
+            "command line is of"
+        )
+        raise GatewayError(message)
+
+
 def ask(caller: Caller, act: str, **arguments: object) -> dict[str, object]:
     """What the operator function answers. It is called once: an act must not be repeated unseen.
 
@@ -98,9 +109,9 @@ def ask(caller: Caller, act: str, **arguments: object) -> dict[str, object]:
         message = f"{OPERATOR} failed at {act}; its log says why: sam logs --name {OPERATOR}"
         raise GatewayError(message, code=reply["FunctionError"])
     try:
-        answer: dict[str, object] = json.loads(payload)
-    except ValueError as error:
-        message = f"{OPERATOR} answered {act} with what is no JSON: is it Keyward's?"
+        answer = Answer(json.loads(payload))
+    except (TypeError, ValueError) as error:
+        message = f"{OPERATOR} answered {act} with what is no JSON object: is it Keyward's?"
         raise GatewayError(message) from error
     if not answer.get("ok"):
         raise RequestError(str(answer.get("error", f"{OPERATOR} refused {act}")))

@@ -31,6 +31,8 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 
 DOWNLOAD_SECONDS = 60
 ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+LIST = re.compile(r"csv-([a-z]{1,20}(?:-[a-z]{1,20}){0,3})")
+"""The kind of a file that is a list beside the findings."""
 
 
 class Format(StrEnum):
@@ -42,7 +44,11 @@ class Format(StrEnum):
     ALL = "all"
 
 
-FILES = frozenset({Format.HTML, Format.CSV, Format.JSON})
+def named(kind: str) -> str | None:
+    """How the name of such a file ends; None for what a report doesn't have."""
+    if found := LIST.fullmatch(kind):
+        return f"-{found[1]}.csv"
+    return {"html": ".html", "csv": "-findings.csv", "json": ".json"}.get(kind)
 
 
 def report(
@@ -51,7 +57,8 @@ def report(
         Path, typer.Option(metavar="DIR", help="Where the files go; it is made if need be.")
     ] = Path(),
     form: Annotated[
-        Format, typer.Option("--format", help="Which of its files; html is a page to read.")
+        Format,
+        typer.Option("--format", help="Which files: html is a page to read, csv every list of it."),
     ] = Format.ALL,
     show: Annotated[
         bool, typer.Option("--open", help="Open the page in a browser as well.")
@@ -60,7 +67,8 @@ def report(
 ) -> None:
     """Make a report of where the organization stands, and bring its files here.
 
-    One page for owners and auditors that needs no network, and the same data as CSV and JSON. A
+    One page for owners and auditors that needs no network, and the same data as JSON and as CSV, a
+    file for each list: findings, accounts, exemptions, controls, permission sets, days, ages. A
     file that is there already is replaced only once the new one is whole.
     """
     if show and form not in {Format.HTML, Format.ALL}:
@@ -75,10 +83,10 @@ def report(
             raise RequestError(message)
         tell(f"report {id_} is being made")
         links = _links(context.obj, id_)
-        wanted = [kind for kind in links if form is Format.ALL or kind == form]
+        wanted = [it for it in links if form is Format.ALL or it.partition("-")[0] == form]
         for number, kind in enumerate(wanted):
             tell(f"report {id_}: its {kind} is fetched", number, len(wanted))
-            made[kind] = _fetched(links[kind], output / f"keyward-report-{id_}.{kind}")
+            made[kind] = _fetched(links[kind], output / f"keyward-report-{id_}{named(kind)}")
     if not made:
         message = f"report {id_} has no {form}"
         raise RequestError(message)
@@ -97,7 +105,7 @@ def _links(caller: Caller, id_: str) -> dict[str, str]:
     while True:
         links = ask(caller, "report", report=id_)["links"]
         if isinstance(links, dict):
-            return {kind: str(link) for kind, link in links.items() if kind in FILES}
+            return {kind: str(link) for kind, link in links.items() if named(kind) is not None}
         if monotonic() - begun > LONGEST_SECONDS:
             message = f"report {id_} doesn't come: its log says why: sam logs --name keyward-report"
             raise RequestError(message)

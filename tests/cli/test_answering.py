@@ -162,22 +162,67 @@ def test_a_release_that_waits_for_a_second_person_says_so_and_exits_0(
 ) -> None:
     waiting = "it takes a second person: keyward approve"
     Operator(
-        monkeypatch, finding={"finding": RECORD}, release={"waiting": waiting, "finding": RECORD}
+        monkeypatch,
+        finding={"finding": RECORD, "two_people": True, "waits": False},
+        release={"waiting": waiting, "finding": RECORD},
     )
     asked = cli("release", NO_FINDING, *WHY, typed="y\n")
     assert (asked.exit_code, waiting in asked.stdout) == (0, True)
-    assert "second person" in asked.stdout.partition(waiting)[0]
     assert cli.json("release", NO_FINDING, *WHY, "--yes")["waiting"] == waiting
+
+
+AWAITED = {"by": "ana", "at": "2027-01-31T08:00:00+00:00", "reason": "CI", "days": 3}
+
+
+@pytest.mark.parametrize(
+    ("finding", "said", "unsaid"),
+    [
+        (
+            {"finding": RECORD, "two_people": True, "waits": False},
+            ("takes two", "nothing is undone until then", "Ask for its release?"),
+            ("unless settings",),
+        ),
+        (
+            {"finding": RECORD, "two_people": False, "waits": False},
+            ("Release it?",),
+            ("takes two", "second person"),
+        ),
+        (
+            {"finding": RECORD | {"awaited": AWAITED}, "two_people": True, "waits": True},
+            ("ana at 2027-01-31T08:00:00+00:00: CI", "for 3 days", "Approve its release?"),
+            ("nothing is undone until then", "for 9 days"),
+        ),
+        (
+            {"finding": RECORD | {"awaited": AWAITED}, "two_people": True, "waits": False},
+            ("nothing is undone until then", "for 9 days", "Ask for its release?"),
+            ("ana",),
+        ),
+    ],
+)
+def test_a_release_says_beforehand_what_takes_two_people(
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    finding: dict[str, Any],
+    said: tuple[str, ...],
+    unsaid: tuple[str, ...],
+) -> None:
+    Operator(monkeypatch, finding=finding)
+    shown = cli("release", NO_FINDING, *WHY, "--days", 9, typed="n\n").output
+    assert [it for it in said if it not in shown] == []
+    assert [it for it in unsaid if it in shown] == []
 
 
 def test_an_approval_shows_who_asked_for_the_release(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    awaited = {"by": "ana", "at": "2027-01-31T08:00:00+00:00", "reason": "CI", "days": 3}
     released = {"finding": RECORD | {"state": "released"}, "restored": ["the key is active"]}
     operator = Operator(
         monkeypatch,
-        finding={"finding": RECORD | {"awaited": awaited, "ordered_by": "ben"}},
+        finding={
+            "finding": RECORD | {"awaited": AWAITED, "ordered_by": "ben"},
+            "two_people": True,
+            "waits": True,
+        },
         approve=released,
     )
     shown = cli("findings", "show", NO_FINDING).stdout
@@ -193,9 +238,19 @@ def test_an_approval_shows_who_asked_for_the_release(
 def test_what_waits_for_nobody_is_not_asked_about(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Operator(monkeypatch, finding={"finding": RECORD})
+    Operator(monkeypatch, finding={"finding": RECORD, "two_people": True, "waits": False})
     result = cli("approve", NO_FINDING, typed="y\n")
     assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+
+
+def test_what_was_asked_for_too_long_ago_is_not_asked_about(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = {"finding": RECORD | {"awaited": AWAITED}, "two_people": True, "waits": False}
+    Operator(monkeypatch, finding=finding)
+    result = cli("approve", NO_FINDING, typed="y\n")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "keyward release" in result.stderr
 
 
 def test_quarantine_says_what_it_does_and_does_it(

@@ -68,13 +68,18 @@ def test_what_aws_refuses_is_one_line_with_what_to_do(
     assert "secret" not in line
 
 
-def test_an_answer_that_is_no_json_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "answer", [b"<html>", b"[]", b"null", b'"ok"', b"7", b'[["ok", 1]]', b"\xff", b'{"ok":1}']
+)
+def test_an_answer_that_is_not_keywards_is_one_line(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
     failing(monkeypatch, "")
     monkeypatch.setattr(
         BaseClient,
         "_make_api_call",
         lambda _client, operation, _params: (
-            {"Payload": io.BytesIO(b"<html>")} if operation == "Invoke" else {"Arn": "arn:op"}
+            {"Payload": io.BytesIO(answer)} if operation == "Invoke" else {"Arn": "arn:op"}
         ),
     )
     result = cli("status")

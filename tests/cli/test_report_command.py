@@ -10,9 +10,24 @@ from typing import Any, ClassVar
 
 import pytest
 
+from keyward import reporting
+from keyward_cli.reports import named
 from tests.cli.conftest import Cli
 
-FILES = {"html": b"<!doctype html>", "csv": b"a,b\r\n", "json": b"{}"}
+FILES = {
+    "html": b"<!doctype html>",
+    "csv": b"a,b\r\n",
+    "csv-accounts": b"id\r\n",
+    "csv-permission-sets": b"name\r\n",
+    "json": b"{}",
+}
+NAMES = {
+    "html": ".html",
+    "csv": "-findings.csv",
+    "csv-accounts": "-accounts.csv",
+    "csv-permission-sets": "-permission-sets.csv",
+    "json": ".json",
+}
 ID = "20270131-1a2b3c"
 
 
@@ -73,7 +88,7 @@ def test_a_report_is_waited_for_and_its_files_are_written(
     assert done.exit_code == 0, done.output
     assert asked == ["report-start", *4 * ["report"]]
     written = {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()}
-    assert written == {f"keyward-report-{ID}.{kind}": body for kind, body in FILES.items()}
+    assert written == {f"keyward-report-{ID}{NAMES[it]}": body for it, body in FILES.items()}
     assert set(done.stdout.splitlines()) == {str(tmp_path / "new" / name) for name in written}
 
 
@@ -82,8 +97,24 @@ def test_one_format_is_fetched_alone_and_named_as_json(
 ) -> None:
     made(monkeypatch, {kind: f"{store}/{kind}" for kind in FILES})
     found = cli.json("report", "--output", tmp_path, "--format", "csv")
-    assert found == {"report": ID, "files": {"csv": str(tmp_path / f"keyward-report-{ID}.csv")}}
-    assert Store.asked == ["csv"]
+    lists = [kind for kind in FILES if kind.startswith("csv")]
+    files = {it: str(tmp_path / f"keyward-report-{ID}{NAMES[it]}") for it in lists}
+    assert found == {"report": ID, "files": files}
+    assert Store.asked == lists
+
+
+def test_all_that_a_report_has_is_fetched_as_it_is_named() -> None:
+    assert set(reporting.FILES) == {kind for kind in reporting.FILES if named(kind) is not None}
+    assert len({named(kind) for kind in reporting.FILES}) == len(reporting.FILES)
+
+
+@pytest.mark.parametrize("kind", ["csv-", "csv-../x", "csv-a/b", "csv-A", "exe", "", "csv-\x1b[2J"])
+def test_what_is_no_kind_of_file_is_left_where_it_is(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: str, kind: str
+) -> None:
+    made(monkeypatch, {"html": f"{store}/html", kind: f"{store}/csv"})
+    assert cli("report", "--output", tmp_path).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == [f"keyward-report-{ID}.html"]
 
 
 @pytest.mark.parametrize("name", ["refused", "broken"])

@@ -177,6 +177,12 @@ def approve(world: World, sts: Sts, key: str, record: FindingRecord) -> dict[str
     return ask(world, with_proof(sts, key, a_request("approve", finding=record.key)))
 
 
+def looked(world: World, record: FindingRecord) -> tuple[bool, bool]:
+    """Whether its release takes two people, and whether it waits for the second."""
+    found = ask(world, a_request("finding", finding=record.key))
+    return found["two_people"], found["waits"]
+
+
 def acts(world: World) -> list[ActRecord]:
     return world.ledger.acts_on(world.now)
 
@@ -187,8 +193,10 @@ def acts(world: World) -> list[ActRecord]:
 def test_a_critical_release_waits_for_a_second_person(
     world: World, sts: Sts, grave: FindingRecord
 ) -> None:
+    assert looked(world, grave) == (True, False)
     asked = release(world, sts, ANA, grave, days=3)
     assert asked["ok"] is True
+    assert looked(world, grave) == (True, True)
     assert asked["waiting"] == f"needs a second person: keyward approve {grave.key}"
     assert now_of(world, grave).state is State.ACTED
     assert [it.outcome for it in acts(world)] == ["waiting"]
@@ -298,6 +306,7 @@ def test_one_person_is_enough_where_it_is_not_critical_or_settings_say_so(
     else:
         less = grave.model_copy(update={"severity": severity, "version": grave.version + 1})
         world.ledger.finish(less, replacing=grave)
+    assert looked(world, grave) == (False, False)
     assert ask(world, a_request("release", finding=grave.key, reason=REASON))["ok"] is True
     assert now_of(world, grave).state is State.RELEASED
 

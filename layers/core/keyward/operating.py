@@ -59,8 +59,6 @@ from keyward.told import ActRecord
 
 RELEASABLE = frozenset({State.ACTED, State.FAILED, State.ACTING, State.RELEASING, State.OPEN})
 
-"""The kinds of subject that an exemption can name. Keyward's own parts and root users are none."""
-
 MISSING = "baseline-assignment-missing"
 """The rule that gives accounts the access of their baselines; `missing` is its only code."""
 
@@ -491,8 +489,15 @@ def _wanted(record: FindingRecord, request: FindingsRequest) -> bool:
     )
 
 
-def _finding(request: FindingRequest, services: Services, _now: datetime) -> dict[str, object]:
-    return {"finding": _existing(request.finding, services).model_dump(mode="json")}
+def _finding(request: FindingRequest, services: Services, now: datetime) -> dict[str, object]:
+    """The finding, whether its release takes two people, and whether it waits for the second."""
+    record = _existing(request.finding, services)
+    takes_two = _takes_two(record, services)
+    return {
+        "finding": record.model_dump(mode="json"),
+        "two_people": takes_two,
+        "waits": takes_two and _awaited(record, now) is not None,
+    }
 
 
 def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict[str, object]:
@@ -501,9 +506,9 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
     What takes two people waits for the second; who asks as the second approves.
     """
     record = _releasable(request.finding, services, now)
-    operators = _accepted(services).settings.operators
-    takes_two = record.severity is Severity.CRITICAL and operators.two_people
-    if not takes_two or record.state is State.RELEASING:  # that it goes on was agreed to
+    if (
+        not _takes_two(record, services) or record.state is State.RELEASING
+    ):  # that it goes on was agreed to
         return _released(
             record,
             by=request.by,
@@ -515,7 +520,8 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
     caller = _who(request)
     awaited = _awaited(record, now)
     if awaited is not None:
-        why = people.same_person(awaited.person, caller.identity, operators.people)
+        listed = _accepted(services).settings.operators.people
+        why = people.same_person(awaited.person, caller.identity, listed)
         if why is not None:
             message = (
                 f"finding {record.key}: {awaited.by} asked for its release at "
@@ -532,6 +538,12 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
         "waiting": f"needs a second person: keyward approve {record.key}",
         "finding": waits.model_dump(mode="json"),
     }
+
+
+def _takes_two(record: FindingRecord, services: Services) -> bool:
+    """Whether one person may ask for its release and another one must say yes."""
+    is_critical = record.severity is Severity.CRITICAL
+    return is_critical and _accepted(services).settings.operators.two_people
 
 
 def _approve(request: NoteRequest, services: Services, now: datetime) -> dict[str, object]:
