@@ -22,8 +22,6 @@ Every command shows this with `--help`. What holds for all of them:
   input is no terminal, nobody is asked: it is refused, with exit status 1, unless `--yes` is given.
   At once, since nothing is undone by it, go `acknowledge`, `report`, `baseline plan`, `settings
   import`, and `sweep`, which looks as every six hours anyway.
-  Four don't ask: `acknowledge`, `report`, what begins a plan, and what begins a sweep, which does
-  no more than the schedule's do.
 - An error is one line on standard error that begins with `keyward:`. Ctrl-C ends a command with
   exit status 130; what AWS was asked for by then goes on. Where a reader of a pipe has seen enough
   (`keyward findings list | head`), the command ends with exit status 0.
