@@ -87,8 +87,8 @@ What is valid is in force within a minute. What isn't:
   baseline gives nothing any more; what it gave stays where it is.
 - An unknown rule id, in a name or in an exemption, and a name that nothing reads are refused.
 - A rule begins to enforce when its `mode` and the `ceiling` both are `enforce`. What came to be
-  before that moment is reported, never acted on. A pause doesn't move that moment; leaving
-  `enforce` and coming back does.
+  before that moment is reported, and acted on only with `existing: "enforce"`. A pause doesn't move
+  that moment; leaving `enforce` and coming back does.
 - `existing: "enforce"` is refused until a plan of whom it hits was confirmed, at most
   `sweeps.plan_days` ago: `keyward sweep --plan --rule ID` shows one, and how to confirm it. Once
   accepted it stays; more than the severity of such a rule changes only with a new plan.

@@ -1,4 +1,4 @@
-"""What the pages say there is, is there, and the other way about: metrics, notices, settings, roles."""
+"""What the pages say there is, is there, and the other way about: metrics, notices, roles ..."""
 
 from __future__ import annotations
 
@@ -71,10 +71,11 @@ def _counted_in(tree: ast.Module) -> Iterator[str]:
         match node:
             case ast.Call(func=ast.Name(id=function), args=args) if function in COUNTING and args:
                 # Rollouts add up what they count, by name, and count it at the end of a step.
-                if (name := args[COUNTING[function]]) and not isinstance(name, ast.Name):
+                name = args[COUNTING[function]]
+                if not isinstance(name, ast.Name):
                     yield ast.literal_eval(name)
             case ast.Subscript(value=ast.Attribute(attr="outcomes"), slice=names):
-                yield from (it.value for it in ast.walk(names) if _is_text(it))
+                yield from filter(None, map(_text, ast.walk(names)))
 
 
 def documented_metrics() -> set[str]:
@@ -114,9 +115,9 @@ def kinds() -> set[str]:
 
 def _kinds_in(tree: ast.Module) -> Iterator[str]:
     constants = {
-        target.id: node.value.value
+        target.id: _text(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and _is_text(node.value)
+        if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)
     }
@@ -124,7 +125,9 @@ def _kinds_in(tree: ast.Module) -> Iterator[str]:
         match node:
             case ast.Call(func=ast.Name(id="Notice"), keywords=keywords):
                 kind = next(it.value for it in keywords if it.arg == "kind")
-                yield constants[kind.id] if isinstance(kind, ast.Name) else ast.literal_eval(kind)
+                said = constants[kind.id] if isinstance(kind, ast.Name) else _text(kind)
+                assert said is not None, "a kind that is no constant"
+                yield said
 
 
 # ---------------------------------------------------------------- parameters, settings, roles
@@ -186,5 +189,6 @@ def section(page: str, heading: str) -> str:
     return parts[parts.index(heading) + 1]
 
 
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def _text(node: ast.AST) -> str | None:
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return ast.literal_eval(node) if is_text else None

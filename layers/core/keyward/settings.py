@@ -390,7 +390,7 @@ class GlobalSettings(Setting):
 
     ceiling: Mode = Field(
         default=Mode.REPORT,
-        description="No rule does more than this. Set to enforce once backtests look right.",
+        description="No rule does more than this: enforce once what is reported looks right.",
     )
     act_in_management_account: AccountIdText | None = Field(
         default=None,
