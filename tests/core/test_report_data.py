@@ -19,6 +19,7 @@ from keyward.findings import FindingRecord, Moment, Severity, State
 from keyward.planner import HISTORY_LENGTH
 from keyward.report import ControlRow, Report, SetRow
 from keyward.report_data import FRESH, OPEN, AccountSeen, Known, report
+from keyward.report_page import page
 from keyward.rule import in_force
 from keyward.rules import every
 from keyward.settings import Accepted, Mode
@@ -127,6 +128,20 @@ def test_a_finding_that_the_index_gives_twice_counts_once() -> None:
     of = made([a_record(), a_record("f" * 20, (State.RESOLVED, DAY))])
     assert [row.state for row in of.findings] == [State.OPEN]
     assert sum(of.open_by_severity.values()) == 1
+
+
+@pytest.mark.parametrize("state", State)
+def test_numbers_lists_chart_and_page_count_the_same(state: State) -> None:
+    of = made([a_record("a" * 20, (state, DAY)), a_record("b" * 20, (State.OPEN, DAY))])
+    is_open = sum(of.open_by_severity.values())
+    assert is_open == of.days[-1].open == sum(row.state in OPEN for row in of.findings)
+    assert is_open == control(of, "IA-5").open
+    assert is_open == sum(it.open for it in of.accounts) or RECORD.account not in {HUB, MEMBER}
+    assert of.contained == control(of, "IA-5").contained == (state is State.ACTED)
+    shown = page(of)
+    assert f"Open findings: {is_open}<" in shown
+    assert f"Contained: {of.contained}<" in shown
+    assert f"Closed: {2 - is_open - of.contained}<" in shown
 
 
 def test_every_severity_is_counted_also_where_nothing_is_open() -> None:

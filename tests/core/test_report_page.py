@@ -257,9 +257,9 @@ def test_empty_report_has_words_and_no_chart() -> None:
         "No account was listed.",
         "No permission set is known.",
         "No control was judged.",
-        "no complete sweep yet",
-        "No sweep is complete yet",
-        "What only a sweep counts",
+        "no inventory of a complete sweep",
+        "There is no inventory of a complete sweep",
+        "What only the inventory of a complete sweep counts",
     ):
         assert sentence in shown
 
@@ -275,6 +275,30 @@ def test_what_a_sweep_counted_as_nothing_is_zero() -> None:
 
 def test_nothing_contained_has_no_median() -> None:
     assert "none yet" in figure(a_report(median_contain_seconds=None), "median time to contain")
+
+
+def test_what_was_contained_at_an_unknown_time_was_contained_all_the_same() -> None:
+    shown = figure(a_report(median_contain_seconds=None, contained=3), "median time to contain")
+    assert "nothing was contained" not in shown
+
+
+def test_calm_is_claimed_of_nothing_but_what_was_looked_at() -> None:
+    medium = a_finding(state=State.OPEN, severity=Severity.MEDIUM)
+    calm = a_report(
+        findings=(medium,),
+        open_by_severity={Severity.MEDIUM: 1},
+        sets=(),
+        exemptions=(),
+        accounts=tuple(row for row in a_report().accounts if row.covered),
+    )
+    assert "Nothing stands out: no critical or high finding is open" in words(calm)
+    assert "as it should be" not in words(calm)
+
+
+def test_met_is_explained_as_it_is_judged() -> None:
+    said = section(a_report(), "evidence").words()
+    for condition in ("is on", "a sweep looks at", "every account", "nothing is open"):
+        assert condition in said
 
 
 def test_gaps_stand_at_the_top() -> None:

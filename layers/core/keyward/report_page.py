@@ -253,27 +253,29 @@ def _figures(report: Report) -> Iterator[Figure]:
     yield Figure(
         words="median time to contain",
         number="none yet" if contained is None else duration(contained),
-        note="nothing was contained" if contained is None else "from the event to the verified act",
+        note="no act on an event in this time"
+        if contained is None
+        else "from the event to the verified act",
     )
     yield Figure(
         words="access keys left",
         number=_counted(report.keys, known=swept),
         note=f"{many(report.users, 'IAM user')} and {many(report.passwords, 'password')} besides"
         if swept
-        else "no complete sweep yet",
+        else "no inventory of a complete sweep",
     )
     both = report.assignments_to_people + report.assignments_to_groups
     yield Figure(
         words="assignments to people directly",
         number=_counted(report.assignments_to_people, known=swept),
-        note=f"of {many(both, 'assignment')}" if swept else "no complete sweep yet",
+        note=f"of {many(both, 'assignment')}" if swept else "no inventory of a complete sweep",
     )
     covered = sum(row.covered for row in report.accounts)
     total = len(report.accounts)
     yield Figure(
         words="accounts covered",
         number=f"{covered:,} of {total:,}" if total else "not known",
-        note="events arrive and sweeps see them" if total else "no account was listed",
+        note="events are forwarded, sweeps look there" if total else "no account was listed",
         alarming=covered < total,
     )
 
@@ -301,7 +303,8 @@ def _attention(report: Report) -> Iterator[Attention]:
         )
     if report.inventory_at is None:
         yield Attention(
-            text="No sweep is complete yet: what was there before Keyward may not be known.",
+            text="There is no inventory of a complete sweep: what was there before Keyward may not "
+            "be known.",
             section="accounts",
         )
     uncovered = sum(not row.covered for row in report.accounts)
@@ -415,7 +418,7 @@ def _charts(report: Report) -> Iterator[Chart]:
         ("Age", "Users", "Keys"),
         () if unswept else [(band.label, (band.users, band.keys)) for band in report.ages],
         draw=partial(_bars, upright=True),
-        says="No complete sweep has counted them yet."
+        says="No inventory of a complete sweep has counted them."
         if unswept
         else f"{many(report.users, 'IAM user')} and {many(report.keys, 'active access key')} "
         "are left.",
@@ -452,7 +455,7 @@ def _charts(report: Report) -> Iterator[Chart]:
         ("Assigned to", "Assignments"),
         () if unswept else [("Groups", (groups,)), ("People directly", (people,))],
         draw=_bars,
-        says="No complete sweep has counted them yet."
+        says="No inventory of a complete sweep has counted them."
         if unswept
         else f"{_share(people, people + groups)} of all assignments name a person directly.",
     )
