@@ -329,7 +329,7 @@ def sets_of(*records: FindingRecord, **others: Any) -> dict[str, SetRow]:
         "Developer": {"session_hours": 4},
     }
     settings = settings_in_force(permission_sets=entries)
-    of = made(records, lines(), settings=settings, **others)
+    of = made(records, lines(), **({"settings": settings} | others))
     return {row.name: row for row in of.sets}
 
 
@@ -354,6 +354,16 @@ def test_a_set_that_drifted_differs_whoever_lets_it_stand(state: State) -> None:
 def test_a_set_that_was_put_back_is_as_in_the_catalogue(state: State) -> None:
     drift = a_record("f" * 20, (state, DAY), rule="idc-permission-set-drift", unique_id=SET_ARN)
     assert sets_of(drift)["ReadOnly"].state == "as in the catalogue"
+
+
+def test_where_nobody_compares_no_set_is_called_as_in_the_catalogue() -> None:
+    off = settings_in_force(
+        rules={"idc-permission-set-drift": {"mode": "off"}},
+        permission_sets={"ReadOnly": {"session_hours": 4}},
+    )
+    row = sets_of(settings=off)["ReadOnly"]
+    assert row.state == "not compared"
+    assert "not compared" in page(made((), lines(), settings=off))
 
 
 def test_without_a_catalogue_no_set_is_in_it_and_that_is_said() -> None:

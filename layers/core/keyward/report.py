@@ -30,11 +30,19 @@ class AgeBand(Part):
     keys: int
 
 
+type SetState = Literal[
+    "as in the catalogue", "differs", "missing", "not in the catalogue", "not compared"
+]
+
+
 class SetRow(Part):
-    """A permission set against the catalogue, and how many people and groups hold it anywhere."""
+    """A permission set against the catalogue, and how many people and groups hold it anywhere.
+
+    "not compared": it is in both, and the rule that compares them is off.
+    """
 
     name: str
-    state: Literal["as in the catalogue", "differs", "missing", "not in the catalogue"]
+    state: SetState
     accounts: int
     people: int
     groups: int

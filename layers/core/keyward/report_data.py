@@ -24,6 +24,7 @@ from keyward.report import (
     FindingRow,
     Report,
     SetRow,
+    SetState,
 )
 from keyward.rule import InForce
 from keyward.settings import Mode
@@ -139,7 +140,7 @@ def report(
         median_contain_seconds=median(findings.took) if findings.took else None,
         days=tuple(findings.days()),
         ages=tuple(held.bands()) if seen else (),
-        sets=tuple(_sets(held, findings, known.settings, seen=seen)),
+        sets=tuple(_sets(held, findings, known.settings, now)) if seen else (),
         exemptions=tuple(_exemptions(known.settings.exemptions, now)),
         accounts=tuple(_accounts(known.accounts, findings.open_in, now)),
         findings=tuple(findings.rows()),
@@ -369,20 +370,21 @@ class _Held:
                 yield band
 
 
-def _sets(held: _Held, findings: _Findings, settings: InForce, *, seen: bool) -> Iterator[SetRow]:
-    """Every permission set that the catalogue or the inventory names. Nothing without either."""
-    if not seen:
-        return
+def _sets(held: _Held, findings: _Findings, settings: InForce, now: datetime) -> Iterator[SetRow]:
+    """Every permission set that the catalogue or the inventory names."""
+    compared = settings.mode(DRIFT, now) is not Mode.OFF
     for name in sorted({*settings.catalogue, *held.sets}):
         it = held.sets.get(name, _Set())
         ids = {*it.arns, f"permission-set/{name}", f"permission set {name}"}
-        state: Literal["as in the catalogue", "differs", "missing", "not in the catalogue"]
+        state: SetState
         if name not in settings.catalogue:
             state = "not in the catalogue"
         elif not it.listed:
             state = "missing"
+        elif ids & findings.differing:
+            state = "differs"
         else:
-            state = "differs" if ids & findings.differing else "as in the catalogue"
+            state = "as in the catalogue" if compared else "not compared"
         yield SetRow(
             name=name,
             state=state,

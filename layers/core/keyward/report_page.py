@@ -41,7 +41,7 @@ SHOWN_DAYS = 31
 SOON_DAYS = 14
 """An exemption that ends so soon is mentioned at the top."""
 
-SET_STATES = ("as in the catalogue", "differs", "missing", "not in the catalogue")
+SET_STATES = ("as in the catalogue", "differs", "missing", "not in the catalogue", "not compared")
 
 END_BANDS = ((7, "in 7 days"), (30, "in 8 to 30 days"), (90, "in 31 to 90 days"))
 """When exemptions end: up to so many days from now, and how the page says it."""
