@@ -846,7 +846,7 @@ def answer_alerts(story: Story) -> set[str]:
     with a_slack() as slack:
         _with_operators(story, slack)
         _left_alone(story, lambda: _only_report(story))
-        left = _left_alone(story, lambda: story.deliver(story.a_user()[1]) or world.findings()[-1])
+        left = _left_alone(story, lambda: reported(story))
         held = world.ledger.finding(record.key)
         assert held is not None
         grave = {"severity": Severity.CRITICAL, "version": held.version + 1}
@@ -870,11 +870,20 @@ def answer_alerts(story: Story) -> set[str]:
         story.ask("quarantine", finding=left.key, reason="a stranger's")
         story.ask("acts", day=f"{world.now:%Y-%m-%d}")
         made = story.ask("report-start")["report"]
-        assert story.ask("report", id=made)["links"] is None
+        assert story.ask("report", report=made)["links"] is None
         services = world.services
         _left_alone(story, lambda: reporting.make(made, by="ana", services=services, now=world.now))
-        assert story.ask("report", id=made)["links"]
+        assert story.ask("report", report=made)["links"]
     return {"acknowledge", "approve", "quarantine", "acts", "report-start", "report"}
+
+
+def reported(story: Story) -> FindingRecord:
+    """A finding that nothing is done about."""
+    before = {record.key for record in story.world.findings()}
+    story.deliver(story.a_user()[1])
+    (found,) = [record for record in story.world.findings() if record.key not in before]
+    assert found.state is State.OPEN, found
+    return found
 
 
 def _only_report(story: Story) -> None:
@@ -1032,9 +1041,13 @@ def _with_operators(story: Story, slack: Slack) -> None:
     made = client.create_secret(Name="keyward/slack", SecretString=json.dumps(slack.secret))
     boto3.client("sns", region_name=REGION).create_topic(Name="production-alerts")
     boto3.client("events", region_name=REGION).create_event_bus(Name="keyward-out")
-    story.recorder.names[made["ARN"]] = SLACK_SECRET
+    signing = client.create_secret(
+        Name="keyward/signing", SecretString=json.dumps({"signing_secret": SECRET})
+    )
+    story.recorder.names |= {made["ARN"]: SLACK_SECRET, signing["ARN"]: SIGNING_SECRET}
     story.world.more |= {
         "slack_secret_arn": made["ARN"],
+        "slack_signing_secret_arn": signing["ARN"],
         "slack_url": slack.url,
         "out_bus": "keyward-out",
         "mail_from": SENDER,

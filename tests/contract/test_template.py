@@ -1318,7 +1318,7 @@ def test_functions_are_told_names_and_no_secret(function: str) -> None:
         "KEYWARD_MAIL_FROM": {"Notifier"},
         "KEYWARD_SLACK_SECRET_ARN": {"Notifier", "Operator"},
         "KEYWARD_SLACK_URL": {"Notifier", "Operator"},
-        "KEYWARD_SLACK_SIGNING_SECRET_ARN": {"SlackIngress"},
+        "KEYWARD_SLACK_SIGNING_SECRET_ARN": {"Operator", "SlackIngress"},
         "KEYWARD_REPORTS_BUCKET": {"Operator", "Report"},
         "KEYWARD_REPORT_FUNCTION": {"Operator"},
     }

@@ -53,11 +53,12 @@ from tests.faults.scenarios import (
     the_user,
 )
 from tests.flow.slack_server import Answer, Slack, a_slack, down, hangs_up, rate_limited, refused
+from tests.flow.test_ingress import SECRET, Secrets
+from tests.flow.test_pressing import SIGNING, signed
 from tests.flow.world import HUB, IAM_SWEEP_QUEUE, REGION, Call, World, a_world
 
 JANE = "U0123456"
 CHANNEL = "C0123456"
-SIGNATURE = "ab" * 32
 REASON = "the key is on a public page"
 TRIES = 4
 """So often a queue delivers, and no more."""
@@ -162,8 +163,7 @@ def pressed(act: str, situation: Callable[[World], Case], **fields: str) -> Call
                     for name, value in fields.items()
                 }
             }
-        body = {"slack": json.dumps(payload), "at": at, "signature": SIGNATURE}
-        return case | {"press": json.dumps(body)}
+        return case | {"press": signed(payload, world.now)}
 
     return prepare
 
@@ -337,12 +337,17 @@ def a_place() -> Iterator[Place]:
                 return Ledger(table, claim_seconds=self.environment.claim_seconds)
 
             @cached_property
+            def secrets(self) -> Any:
+                return Secrets(signing_secret=SECRET)
+
+            @cached_property
             def slack(self) -> SlackGateway:
                 return SlackGateway(
                     secret=lambda: slack.secret, url=slack.url, clock=lambda: world.now
                 )
 
         world.services_type = InMemory
+        world.more = {"slack_signing_secret_arn": SIGNING}
         world.restart()
         world.settings()
         place = Place(world=world, table=table, slack=slack)
@@ -562,7 +567,7 @@ def test_slack_in_trouble_keeps_nobody_else_from_hearing_and_hears_it_once(
     heard = len(slack.channel(CHANNEL))
     # Of what Slack took without saying so nobody can know it.
     assert heard == 1 if trouble != "timeout-after-effect" else 2 <= heard <= len(struck) + 1
-    world.more = {}
+    world.more = {"slack_signing_secret_arn": SIGNING}
     world.restart()
 
 

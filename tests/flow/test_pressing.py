@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import boto3
 import pytest
@@ -27,9 +27,11 @@ from keyward.told import ActRecord
 from tests.faults.observing import Context, the_log
 from tests.flow.slack_server import Slack, a_slack, down, refused
 from tests.flow.test_access_keys import a_key
+from tests.flow.test_ingress import SECRET, Secrets, signature
 from tests.flow.world import HUB, REGION, World
 
 OPERATOR = Path(__file__).parents[2] / "functions" / "operator" / "handler.py"
+SIGNING = f"arn:aws:secretsmanager:{REGION}:{HUB}:secret:keyward/signing"
 CHANNEL = "C0ALERTS0"
 FIRST = "1700000000.000100"
 ANA, BEN, CHRIS, STRANGER = "U0ANA0000", "U0BEN0000", "U0CHRIS00", "U0STRANGE"
@@ -39,6 +41,8 @@ PEOPLE = [
     {"name": "Chris", "slack_user": CHRIS, "may": ["acknowledge"]},
 ]
 REASON = "agreed with its owner"
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 @dataclass
@@ -88,13 +92,7 @@ class Pressing:
             "state": {"values": values},
             "trigger_id": f"{number}.1",
         }
-        return json.dumps(
-            {
-                "slack": json.dumps(payload | more),
-                "at": int((at or self.world.now).timestamp()),
-                "signature": hashlib.sha256(str(number).encode()).hexdigest(),
-            }
-        )
+        return signed(payload | more, at or self.world.now)
 
     def take(self, message: str, id_: str | None = None) -> None:
         """SQS delivers a message to the operator."""
@@ -137,13 +135,24 @@ class Pressing:
         return self.world.ledger.acts_on(self.world.now)
 
 
+def signed(payload: dict[str, Any], at: datetime, secret: str = SECRET) -> str:
+    """What slack_ingress puts on the queue of a request with this payload."""
+    body, timestamp = urlencode({"payload": json.dumps(payload)}), str(int(at.timestamp()))
+    return json.dumps(
+        {"body": body, "timestamp": timestamp, "signature": signature(body, timestamp, secret)}
+    )
+
+
 def _types(blocks: list[dict[str, Any]]) -> set[str]:
     return {block["type"] for block in blocks}
 
 
 @pytest.fixture
 def desk(world: World) -> Iterator[Pressing]:
+    world.more = {"slack_signing_secret_arn": SIGNING}
+    world.restart()
     with a_slack() as slack:
+        world.services.__dict__["secrets"] = Secrets(signing_secret=SECRET)
         world.services.__dict__["slack"] = SlackGateway(
             secret=lambda: slack.secret, url=slack.url, clock=lambda: world.now
         )
@@ -380,7 +389,15 @@ def test_a_button_that_asks_for_nothing_is_dropped(desk: Pressing, action: str, 
 
 @pytest.mark.parametrize(
     "body",
-    ["", "{}", "[]", json.dumps({"slack": "{}", "at": 1, "signature": "0" * 64})],
+    [
+        "",
+        "{}",
+        "[]",
+        json.dumps({"body": "{}", "timestamp": "1", "signature": "v0=" + "0" * 64}),
+        signed({}, NOW),
+        signed({"type": "block_actions", "actions": []}, NOW),
+        signed({"type": "view_submission"}, NOW),
+    ],
 )
 def test_what_is_no_press_lies_in_the_dead_letters(desk: Pressing, body: str) -> None:
     with pytest.raises(EventError, match="no press"):
@@ -392,6 +409,67 @@ def test_nothing_of_a_message_is_in_the_error(desk: Pressing) -> None:
     with pytest.raises(EventError) as caught:
         desk.take(message)
     assert "canary" not in str(caught.value)
+
+
+def other(message: str, name: str, value: str) -> str:
+    """The message with another value in it."""
+    return json.dumps({**json.loads(message), name: value})
+
+
+FORGED: dict[str, Callable[[Pressing, FindingRecord], str]] = {
+    "by another secret": lambda desk, record: signed(
+        json.loads(payload_of(desk, record)), desk.world.now, secret="guessed"
+    ),
+    "another presser": lambda desk, record: other(
+        desk.message("keyward:acknowledge", f"{record.key}:1", user=BEN),
+        "body",
+        urlencode({"payload": payload_of(desk, record)}),
+    ),
+    "another time": lambda desk, record: other(
+        desk.message("keyward:acknowledge", f"{record.key}:1", at=desk.world.now - DAY),
+        "timestamp",
+        str(int(desk.world.now.timestamp())),
+    ),
+    "signed by nobody": lambda desk, record: other(
+        desk.message("keyward:acknowledge", f"{record.key}:1"), "signature", "v0=" + "0" * 64
+    ),
+    "what was believed for its queue": lambda desk, record: json.dumps(
+        {
+            "slack": payload_of(desk, record),
+            "at": int(desk.world.now.timestamp()),
+            "signature": "0" * 64,
+        }
+    ),
+}
+
+
+def payload_of(desk: Pressing, record: FindingRecord) -> str:
+    message = json.loads(desk.message("keyward:acknowledge", f"{record.key}:1"))
+    return str(dict(parse_qsl(message["body"]))["payload"])
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_who_invokes_the_operator_presses_for_nobody(
+    desk: Pressing,
+    forge: Callable[[Pressing, FindingRecord], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = desk.finding()
+    monkeypatch.setattr("keyward.services._services", desk.world.services)
+    assert operator_takes(forge(desk, record)) == ["message-0"]
+    assert desk.now_of(record) == record
+    assert desk.acts() == []
+
+
+def test_without_the_signing_secret_nothing_is_believed(desk: Pressing) -> None:
+    record = desk.finding()
+    message = desk.message("keyward:acknowledge", f"{record.key}:1")
+    desk.world.services.environment = replace(
+        desk.world.services.environment, slack_signing_secret_arn=""
+    )
+    with pytest.raises(EventError), refusing("no signing secret is configured"):
+        desk.take(message)
+    assert desk.now_of(record) == record
 
 
 # ---------------------------------------------------------------- when something fails
@@ -427,7 +505,7 @@ def test_a_second_delivery_finishes_what_the_first_began(
         patch.setattr(releasing, "release", crashes)
         with pytest.raises(GatewayError):
             desk.take(message, "one")
-    assert [it.outcome for it in desk.acts()] == ["waiting", "failed"]
+    assert {it.outcome for it in desk.acts()} == {"waiting", "failed"}
     desk.world.later(minutes=2)
     desk.take(message, "one")
     assert desk.now_of(record).state is State.RELEASED
@@ -533,6 +611,12 @@ def test_a_message_that_cannot_be_read_comes_back_alone(
     record = desk.finding()
     monkeypatch.setattr("keyward.services._services", desk.world.services)
     bodies = ["nonsense", desk.message("keyward:acknowledge", f"{record.key}:1"), "{}"]
+    assert operator_takes(*bodies) == ["message-0", "message-2"]
+    assert desk.now_of(record).acknowledged is not None
+
+
+def operator_takes(*bodies: str) -> list[str]:
+    """Invokes the operator as SQS does, and returns the messages that it sends back."""
     records = [
         {
             "messageId": f"message-{number}",
@@ -549,6 +633,4 @@ def test_a_message_that_cannot_be_read_comes_back_alone(
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     answer = module.handler({"Records": records}, Context(function_name="keyward-operator"))
-    failed = [it["itemIdentifier"] for it in answer["batchItemFailures"]]
-    assert failed == ["message-0", "message-2"]
-    assert desk.now_of(record).acknowledged is not None
+    return [it["itemIdentifier"] for it in answer["batchItemFailures"]]

@@ -1,12 +1,13 @@
 """A request to the function URL -> a message to the operator, where Slack signed it just now.
 
 Nothing of a request is believed, kept or logged before its signature is verified, and nothing is
-done here even then. That it comes once only is the operator's to see: this function has no ledger.
+done here even then. It is handed on as it was signed: the operator verifies that once more, since
+others than this function may reach it. That it comes once only is the operator's to see, too: this
+function has no ledger.
 """
 
 import base64
 import binascii
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class _At:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Signed:
+class Signed:
     """A request that has what a signed one has."""
 
     body: bytes
@@ -63,18 +64,22 @@ def answer(event: Mapping[str, object], *, services: Services, now: datetime) ->
     Source: https://docs.slack.dev/authentication/verifying-requests-from-slack
     """
     signed = _signed(event)
-    why = signed if isinstance(signed, str) else _forged(signed, services, now)
+    why = signed if isinstance(signed, str) else forged(signed, services, now)
     if why is not None or isinstance(signed, str):
         logger.warning("request refused", reason=why)
         count("PressesRefused")
         return _http(REFUSED)
-    payload = _press(signed.body)
-    if payload is None:
+    if press_in(signed.body) is None:
         logger.info("request dropped", reason="no press of a button")
         return _http(ACCEPTED)
-    digest = hashlib.sha256(signed.signature.encode()).hexdigest()
     services.operator_queue.send(
-        json.dumps({"slack": payload, "at": int(signed.timestamp), "signature": digest})
+        json.dumps(
+            {
+                "body": signed.body.decode(),
+                "timestamp": signed.timestamp,
+                "signature": signed.signature,
+            }
+        )
     )
     count("PressesTaken")
     return _http(ACCEPTED)
@@ -85,7 +90,7 @@ def _http(status: int) -> dict[str, object]:
     return {"statusCode": status, "headers": {"content-type": "text/plain"}, "body": ""}
 
 
-def _signed(event: Mapping[str, object]) -> _Signed | str:
+def _signed(event: Mapping[str, object]) -> Signed | str:
     """The parts that a signed request has, or why it is none: never in the request's own words.
 
     Lambda writes names of headers small, and a header that comes twice as one with a comma.
@@ -105,7 +110,7 @@ def _signed(event: Mapping[str, object]) -> _Signed | str:
     body = _body(event)
     if isinstance(body, str):
         return body
-    return _Signed(body=body, timestamp=timestamp, signature=signature)
+    return Signed(body=body, timestamp=timestamp, signature=signature)
 
 
 def _mapping(value: object) -> Mapping[str, object]:
@@ -131,8 +136,8 @@ def _body(event: Mapping[str, object]) -> bytes | str:
     return "too long" if len(body) > LONGEST_BODY else body
 
 
-def _forged(signed: _Signed, services: Services, now: datetime) -> str | None:
-    """Why it isn't Slack's of just now; None where it is. Raises GatewayError."""
+def forged(signed: Signed, services: Services, now: datetime) -> str | None:
+    """Why it isn't Slack's of about that time; None where it is. Raises GatewayError."""
     from slack_sdk.signature import SignatureVerifier  # noqa: PLC0415 - what is no request costs none
 
     arn = services.environment.slack_signing_secret_arn
@@ -149,7 +154,7 @@ def _forged(signed: _Signed, services: Services, now: datetime) -> str | None:
     return None if is_slacks else "bad signature, or too old"
 
 
-def _press(body: bytes) -> str | None:
+def press_in(body: bytes) -> str | None:
     """The payload of a press of a button as Slack wrote it; None where it is something else.
 
     Source: https://docs.slack.dev/reference/interaction-payloads/block_actions-payload

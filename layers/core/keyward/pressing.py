@@ -1,11 +1,15 @@
 """What a press of a button in Slack asks for -> the operator's act that it is, and the answer.
 
+A message is believed for Slack's signature alone, not for the queue that it came by: whoever may
+invoke the operator can say that a message is of that queue.
+
 Acknowledge and approve are done at once. Release, exempt and quarantine first show whoever pressed
 a form that asks why, and are done when that is sent. No modal: Slack lets one be opened within
 three seconds of the press only, and a queue and a cold start lie between.
 Source: https://docs.slack.dev/interactivity/handling-user-interaction
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +18,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from keyward import operating, people, slack_messages
+from keyward import ingress, operating, people, slack_messages
 from keyward.errors import EventError, GatewayError
 from keyward.findings import FindingRecord
 from keyward.observability import count, logger
@@ -126,11 +130,11 @@ class _Payload(_Part):
 
 
 class _Message(_Part):
-    """What slack_ingress sends: the payload, when Slack signed it, and the signature's digest."""
+    """What slack_ingress sends: a request as Slack signed it."""
 
-    slack: str
-    at: int = Field(ge=0, lt=10**11)
-    signature: str = Field(pattern=r"^[0-9a-f]{64}$")
+    body: str
+    timestamp: str = Field(pattern=r"^[0-9]{1,11}$")
+    signature: str = Field(pattern=r"^v0=[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +176,10 @@ def pressed(body: str, *, id_: str, services: Services, now: datetime) -> None:
     That Slack doesn't take the answer changes nothing of what was done.
 
     Refused, logged and counted: what is too old, was pressed before, or is pressed by somebody whom
-    settings don't list for it. Raises EventError where the message is none of slack_ingress, and
+    settings don't list for it. Raises EventError where Slack didn't sign it or it is no press, and
     GatewayError(retryable) where a later delivery may mend it.
     """
-    press = _read(body, id_)
+    press = _read(body, id_, services)
     if press is None:
         logger.info("press dropped", message_id=id_)
         return
@@ -202,14 +206,24 @@ def pressed(body: str, *, id_: str, services: Services, now: datetime) -> None:
     _tell(press, text, services)
 
 
-def _read(body: str, id_: str) -> _Press | None:
+def _read(body: str, id_: str, services: Services) -> _Press | None:
     """The press; None where the button is none that asks for an act, such as a link.
 
-    Raises EventError, with nothing of the message in its text.
+    How old it may be is looked at later. Raises EventError, with nothing of the message in its
+    text, and GatewayError.
     """
     try:
         message = _Message.model_validate_json(body)
-        payload = _Payload.model_validate_json(message.slack)
+        signed = ingress.Signed(
+            body=message.body.encode(), timestamp=message.timestamp, signature=message.signature
+        )
+        at = datetime.fromtimestamp(int(message.timestamp), tz=UTC)
+        if (why := ingress.forged(signed, services, at)) is not None:
+            logger.warning("press refused", reason=why, message_id=id_)
+            count("PressesRefused")
+            text = f"message {id_} is no press of a button: {why}"
+            raise EventError(text)
+        payload = _Payload.model_validate_json(ingress.press_in(signed.body) or "")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -221,8 +235,8 @@ def _read(body: str, id_: str) -> _Press | None:
         return None
     return _Press(
         payload=payload,
-        at=datetime.fromtimestamp(message.at, tz=UTC),
-        digest=message.signature,
+        at=at,
+        digest=hashlib.sha256(message.signature.encode()).hexdigest(),
         message_id=id_,
         act=name[1],
         confirms=name[2] is not None,
