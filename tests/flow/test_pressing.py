@@ -304,6 +304,15 @@ def test_a_form_without_its_number_is_none(desk: Pressing) -> None:
     assert desk.now_of(record) == record
 
 
+def test_a_form_that_nobody_was_shown_is_none(desk: Pressing) -> None:
+    """Whoever has the bot's token can put such a button below a message of his own."""
+    record = desk.finding()
+    value = f"{record.key}:{record.episode}:{int(desk.world.now.timestamp())}-{'0' * 32}"
+    with refusing("form of somebody else"):
+        desk.take(desk.message("keyward:release:confirm", value, given={"reason": REASON}))
+    assert desk.now_of(record) == record
+
+
 def test_a_form_lasts_an_hour(desk: Pressing) -> None:
     record = desk.finding()
     desk.press("release", record)

@@ -310,8 +310,10 @@ def _use_form(press: _Press, services: Services, now: datetime) -> None:
         text = "Nothing was done: this form is too old. Press the button once more."
         raise _RefusedError(reason, text)
     ledger, until = services.ledger, now + REMEMBERED
-    # Whoever was shown it holds it; it cannot have been forgotten yet.
-    if not ledger.once("form", nonce, holder=press.bound, until=until):
+    # Whoever was shown it holds it; it cannot have been forgotten yet. One that nobody was shown is
+    # somebody's own: who can write as the app could have asked for an act below a lie.
+    was_shown = ledger.happened("form", nonce)
+    if not was_shown or not ledger.once("form", nonce, holder=press.bound, until=until):
         reason, text = "form of somebody else", "Nothing was done: this form is not yours."
         raise _RefusedError(reason, text)
     if not ledger.once("sent", nonce, holder=press.message_id, until=until):
