@@ -224,7 +224,7 @@ def exempt(  # noqa: PLR0913, PLR0917 - each is an option
 def pause(
     context: typer.Context,
     for_how_long: Annotated[
-        str, typer.Argument(metavar="LENGTH", help="90m, 4h, 2d: it ends by itself.")
+        str, typer.Argument(metavar="LENGTH", help="90m, 4h, 2d, at most 3d: it ends by itself.")
     ],
     reason: Reason = None,
     yes: Yes = False,
@@ -267,11 +267,14 @@ def send_test_alert(context: typer.Context, yes: Yes = False, as_json: AsJson = 
         must_be_asked(as_json=as_json)
         say("Everybody who gets alerts gets one that says that nothing happened")
         agree("Send it?", yes=yes, as_json=as_json)
-    reply = ask(context.obj, "test-alert")
+    reply: Any = ask(context.obj, "test-alert")
     if as_json:
-        show_json({"message_id": reply["message_id"]})
+        show_json({"message_id": reply["message_id"], "places": reply.get("places", [])})
     else:
         say(f"Sent as message {reply['message_id']}: see that everybody got it")
+        places = [place for place in reply.get("places", []) if place != "topic"]
+        if places:
+            say(f"Within a minute, also: {', '.join(places)}")
 
 
 def _finding(caller: Caller, key: str) -> Fields:
@@ -301,7 +304,8 @@ def _show_released(reply: Fields, *, as_json: bool) -> None:
         show_json(_without_ok(reply))
         return
     if reply.get("waiting"):
-        say(str(reply["waiting"]))
+        say(f"Asked for; nothing is undone yet: it {reply['waiting']}")
+        say("The request lasts 24 hours: keyward findings list --awaiting shows such ones")
         return
     record = reply["finding"]
     released = record["state"] == State.RELEASED

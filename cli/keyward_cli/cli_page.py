@@ -22,7 +22,8 @@ Every command shows this with `--help`. What holds for all of them:
   input is no terminal, nobody is asked: it is refused, with exit status 1, unless `--yes` is given.
   At once, since nothing is undone by it, go `acknowledge`, `report`, `baseline plan`, `settings
   import`, and `sweep`, which looks as every six hours anyway.
-- An error is one line on standard error that begins with `keyward:`. Ctrl-C ends a command with
+- An error is one line on standard error that begins with `keyward:`; what is typed wrongly (exit
+  status 2) is shown with how the command is used. Ctrl-C ends a command with
   exit status 130; what AWS was asked for by then goes on. Where a reader of a pipe has seen enough
   (`keyward findings list | head`), the command ends with exit status 0.
 - Colours are for terminals: what is piped has none, nor has anything with `NO_COLOR=1` or

@@ -147,7 +147,8 @@ def _listed(
 @findings_app.command("show", epilog=usage("keyward findings show 0123456789abcdef0123"))
 def findings_show(context: typer.Context, finding: Finding, as_json: AsJson = False) -> None:
     """Show all about one finding: what, who, what was done, how to undo it."""
-    record: Any = ask(context.obj, "finding", finding=finding)["finding"]
+    reply: Any = ask(context.obj, "finding", finding=finding)
+    record: Any = reply["finding"]
     if as_json:
         show_json(record)
         return
@@ -178,7 +179,7 @@ def findings_show(context: typer.Context, finding: Finding, as_json: AsJson = Fa
             ("seen", f"{record['seen']} times, {record['first_seen']} to {record['last_seen']}"),
             ("settings", f"version {record.get('settings_version')}"),
             ("to fix it", record["fix"]),
-            ("to undo it", _way_back(record)),
+            ("to undo it", _way_back(record, takes_two=bool(reply.get("two_people")))),
         ]
     )
     for line in record.get("details", []):
@@ -204,9 +205,10 @@ def _awaited(record: Fields) -> str | None:
     )
 
 
-def _way_back(record: Fields) -> str | None:
+def _way_back(record: Fields, *, takes_two: bool) -> str | None:
     if record["state"] in {State.ACTED, State.FAILED, State.ACTING}:
-        return f"keyward release {record['key']} --reason ..."
+        two = " (takes two people: one asks, another approves)" if takes_two else ""
+        return f"keyward release {record['key']} --reason ...{two}"
     return None
 
 

@@ -168,6 +168,7 @@ def test_a_release_that_waits_for_a_second_person_says_so_and_exits_0(
     )
     asked = cli("release", NO_FINDING, *WHY, typed="y\n")
     assert (asked.exit_code, waiting in asked.stdout) == (0, True)
+    assert "nothing is undone yet" in asked.stdout
     assert cli.json("release", NO_FINDING, *WHY, "--yes")["waiting"] == waiting
 
 
@@ -233,6 +234,16 @@ def test_an_approval_shows_who_asked_for_the_release(
     assert "ana at 2027-01-31" in done.stdout
     assert "the key is active" in done.stdout
     assert operator.asked[-1] == ("approve", {"finding": NO_FINDING, "note": "fine"})
+
+
+@pytest.mark.parametrize("takes_two", [True, False])
+def test_the_way_back_says_whether_it_takes_two(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, *, takes_two: bool
+) -> None:
+    acted = RECORD | {"state": "acted"}
+    Operator(monkeypatch, finding={"finding": acted, "two_people": takes_two, "waits": False})
+    shown = cli("findings", "show", NO_FINDING).stdout
+    assert ("takes two people" in shown) is takes_two
 
 
 def test_what_waits_for_nobody_is_not_asked_about(
