@@ -12,7 +12,7 @@ from keyward.findings import FindingRecord, State
 from keyward.observability import count, logger
 from keyward.services import Services
 from keyward.settings import Concerned
-from keyward.text import clean
+from keyward.text import clean, unlinked
 from keyward.told import PERSON, Told
 
 SUBJECTS = frozenset({"IamUser", "AccessKey", "ConsolePassword", "StaticCredential", "UserPolicy"})
@@ -137,17 +137,17 @@ def message(record: FindingRecord, settings: Concerned) -> tuple[str, str]:
     own = [clean(line, limit=2000) for line in (settings.text or "").splitlines()]
     what = (
         f"Keyward, which watches this organization's AWS accounts, has acted on "
-        f"{clean(record.subject)} in account {record.account}:"
+        f"{unlinked(record.subject)} in account {record.account}:"
     )
     evidence = record.evidence
     seen = (
-        f"Seen: {clean(evidence.event_name)} at {evidence.event_time:%Y-%m-%d %H:%M} UTC. "
-        f"{clean(record.reason)}"
+        f"Seen: {unlinked(evidence.event_name)} at {evidence.event_time:%Y-%m-%d %H:%M} UTC. "
+        f"{unlinked(record.reason)}"
     )
     lines = [
         what,
         "",
-        f"    {clean(record.outcome or '')}",
+        f"    {unlinked(record.outcome or '')}",
         "",
         seen,
         "Nothing was deleted: an operator can put it back as it was.",
