@@ -79,8 +79,7 @@ def _of_finding(record: FindingRecord) -> Alert:
 
 def who(record: FindingRecord) -> str:
     """Who did it, as far as the event tells: harmless text on one line."""
-    is_by_itself = record.evidence.actor == "Keyward"
-    return "unknown: a sweep found it" if is_by_itself else clean(record.evidence.actor)
+    return "unknown: a sweep found it" if record.evidence.by_itself else clean(record.evidence.actor)
 
 
 def is_warning(record: FindingRecord) -> bool:

@@ -59,10 +59,6 @@ MOST_UNREAD = 50
 NAMED = 3
 """So much of what could not be read is named."""
 
-
-KEYWARD_ACTOR = "Keyward"
-"""Who made what a sweep found, as findings have it: nobody knows."""
-
 KINDS = (PrincipalKind.GROUP, PrincipalKind.USER)
 """In this order their lists are read."""
 
@@ -397,7 +393,7 @@ def since(
             return None
         if record.state in {State.ACTED, State.RESOLVED, State.RELEASED}:
             return record.last_seen
-        if record.evidence.actor != KEYWARD_ACTOR:
+        if not record.evidence.by_itself:
             return record.evidence.event_time
         is_new = record.would is not None and not record.would.existed
         return record.first_seen if is_new else None

@@ -151,6 +151,11 @@ class RecordedEvidence(BaseModel):
     actor: str
     source_ip: str | None = None
 
+    @property
+    def by_itself(self) -> bool:
+        """Whether Keyward came upon it by itself: who did it, and when, nobody knows."""
+        return self.actor == "Keyward"
+
 
 class Would(BaseModel):
     """What mode enforce would do about a finding, for a plan to be shown.

@@ -824,6 +824,7 @@ def _uninstall_plan(_request: Request, services: Services, _now: datetime) -> di
         ),
         "sam delete --stack-name keyward   # StackSets take the members' parts away",
         "delete what is kept on purpose: table keyward-ledger, parameters /keyward/*",
+        "empty and delete what else is kept: buckets keyward-inventory-... and keyward-reports-...",
     ]
     return {"contained": contained, "steps": steps}
 

@@ -637,7 +637,7 @@ def _finish(
     if is_gone and not _failed_of_late(record, now):
         _have_names_looked_up(record, services, now)
     _count_end(record, name, state, outcome)
-    if finished.state is State.ACTED and finished.evidence.actor != planner.KEYWARD:
+    if finished.state is State.ACTED and not finished.evidence.by_itself:
         since = services.clock() - finished.evidence.event_time
         took("TimeToContain", max(0.0, since.total_seconds()))
 

@@ -75,9 +75,6 @@ LOOP = (
     "Keyward gives it again with the first event about the account after that hour"
 )
 
-KEYWARD = "Keyward"
-"""How the record calls the actor where Keyward itself came upon something."""
-
 EXISTED = "existed before the rule began to enforce"
 
 UNIDENTIFIED = "what to act on could not be identified"
@@ -449,8 +446,8 @@ def findings_of_making(finding: Finding) -> tuple[str, ...]:
 
 def maker_in(record: FindingRecord) -> str | None:
     """Who did what a finding tells of; None where Keyward came upon it by itself."""
-    by, what = record.evidence.actor, record.evidence.event_name
-    return None if by == KEYWARD else clean(f"{by} (did {what})")
+    seen = record.evidence
+    return None if seen.by_itself else clean(f"{seen.actor} (did {seen.event_name})")
 
 
 def _is_own_removal(finding: Finding, hub_account: str) -> bool:

@@ -126,7 +126,7 @@ def ended_at(record: FindingRecord) -> datetime:
 
 def seconds_to_contain(record: FindingRecord) -> float | None:
     """From the event to the verified act; None where nobody's act was seen, or none was done."""
-    if record.state is not State.ACTED or record.evidence.actor == "Keyward":
+    if record.state is not State.ACTED or record.evidence.by_itself:
         return None
     return max(0.0, (ended_at(record) - record.evidence.event_time).total_seconds())
 

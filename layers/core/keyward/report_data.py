@@ -64,9 +64,6 @@ DIFFERS = frozenset(
 
 DRIFT = "idc-permission-set-drift"
 
-BY_ITSELF = "Keyward"
-"""Who is named where nobody did it: a sweep looked, and nobody knows when it came about."""
-
 NAMED = 5
 """So many of a list are named in a sentence."""
 
@@ -267,7 +264,7 @@ def _contained_seconds(record: FindingRecord) -> float | None:
 
     What a sweep found came about nobody knows when.
     """
-    if record.evidence.actor == BY_ITSELF:
+    if record.evidence.by_itself:
         return None
     begun = record.evidence.event_time
     acts = (it.at for it in record.history if it.state is State.ACTED and it.at >= begun)
