@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyward.alerts import alert, digest
+from keyward.alerts import alert, digest, for_chat
 from keyward.findings import FindingRecord, Notice, Severity, State, Would
 from keyward.planner import finished
 from keyward.text import clean
@@ -151,3 +152,50 @@ def test_an_owner_from_a_tag_is_never_markup(owner: str) -> None:
     message = alert(a_warning(owner=owner))
     assert not set("<>&") & set(message.body)
     assert "@here" not in message.body
+
+
+def test_mentions_ring_nobody_however_they_are_written() -> None:
+    assert (
+        clean("@Channel @HERE @everyonE @hereby") == "(at)Channel (at)HERE (at)everyonE (at)hereby"
+    )
+
+
+def test_alert_has_no_address_that_a_mail_program_makes_a_link_of() -> None:
+    record = a_record().model_copy(
+        update={"reason": "https://evil.example/login", "owner": "http://x"}
+    )
+    assert "://" not in alert(record).body
+
+
+MARKDOWN = "*b* [x](https://evil.example) ![i](//e) `c` # h | t | <at>x</at> \\[a :skull: ~s~ _i_"
+
+
+def test_alert_for_chat_is_its_own_format_and_nothing_in_it_is_markdown() -> None:
+    record = a_record().model_copy(update={"reason": MARKDOWN, "subject": MARKDOWN})
+    found = json.loads(for_chat(record))
+    assert (found["version"], found["source"]) == ("1.0", "custom")
+    assert found["metadata"] == {"threadId": record.key}
+    content = found["content"]
+    assert content["textType"] == "client-markdown"
+    for text in (content["title"], content["description"]):
+        assert not set("*_~`#[]|\\<>!") & set(text)
+        assert "://" not in text
+    assert f"keyward findings show {record.key}" in content["description"]
+
+
+def test_report_in_chat_keeps_its_link_and_a_long_one_says_where_the_rest_is() -> None:
+    link = "https://bucket.example/a_b?x=1*2"
+    notice = Notice(
+        kind="report",
+        id="1",
+        title="t",
+        text="x",
+        severity=Severity.LOW,
+        at=NOW,
+        details=("d" * 300,) * 20,
+        links={"Report": link},
+    )
+    description = json.loads(for_chat(notice))["content"]["description"]
+    assert description.endswith(f"\nReport: {link}")
+    assert "alert topic" in description
+    assert len(description) < 4200

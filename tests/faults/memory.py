@@ -236,8 +236,10 @@ class MemoryTopic(SnsGateway):
         body: str,
         attributes: Mapping[str, str],
         topic_arn: str | None = None,
+        by_https: str | None = None,
     ) -> str:
         assert attributes
+        assert by_https is None
         assert topic_arn is None
         self.subjects.append(subject)
         self.bodies.append(body)

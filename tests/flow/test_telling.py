@@ -121,3 +121,21 @@ def test_programs_get_findings_and_acts_by_the_bus_and_security_hub(world: World
     (imported,) = hub.get_findings()["Findings"]
     assert imported["Id"] == f"keyward/{world.member}/{finding.key}"
     assert (imported["AwsAccountId"], imported["RecordState"]) == (HUB, "ACTIVE")
+
+
+def test_alert_for_chat_applications_has_two_forms_and_e_mail_gets_the_plain_one(
+    world: World,
+) -> None:
+    """What Amazon Q Developer in chat applications makes of it was not tried."""
+    for chat in (False, True):
+        world.settings(settings={"ceiling": "report", "alerts": {"chat_applications": chat}})
+        world.deliver(a_key(world, user=f"user-{chat}")[1])
+        with world.recorded() as calls:
+            telling.tell(world.untold(), services=world.services, now=world.now)
+        (told,) = [params for name, params in calls if name == "Publish"]
+        assert ("MessageStructure" in told) is chat
+    parts = json.loads(told["Message"])
+    assert parts.keys() == {"default", "https"}
+    assert parts["default"].startswith("MEDIUM: ") or "Way back: " in parts["default"]
+    assert json.loads(parts["https"])["source"] == "custom"
+    assert told["Subject"].isascii()

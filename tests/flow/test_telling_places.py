@@ -76,6 +76,7 @@ class Topics(SnsGateway):
         body: str,  # noqa: ARG002 - the subject tells enough
         attributes: Mapping[str, str],  # noqa: ARG002 - the same
         topic_arn: str | None = None,
+        by_https: str | None = None,  # noqa: ARG002 - the same
     ) -> str:
         self.world.tell("topic" if topic_arn is None else f"sns:{topic_arn}", subject)
         return "1"

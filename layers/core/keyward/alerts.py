@@ -1,12 +1,13 @@
 """Findings and notices -> what people read. Pure: one message each, and a digest for a storm."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from keyward.findings import FindingRecord, Notice, Severity, State
-from keyward.text import clean
+from keyward.text import clean, marked_down, unlinked
 
 SUBJECT_LENGTH = 100
 """An SNS subject is at most 100 ASCII characters on one line.
@@ -16,6 +17,9 @@ Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 
 DIGEST_LINES = 25
 """So many findings a digest names one by one."""
+
+CHAT_LENGTH = 4000
+"""So many characters of an alert a chat application gets."""
 
 DETAIL_LINES = 40
 """So many lines of a diff an alert shows; the ledger has them all."""
@@ -35,26 +39,52 @@ def alert(what: FindingRecord | Notice) -> Alert:
     return _of_notice(what) if isinstance(what, Notice) else _of_finding(what)
 
 
+def for_chat(what: FindingRecord | Notice) -> str:
+    """The same message for Amazon Q Developer in chat applications, as JSON.
+
+    Its description is markdown of whatever the chat client knows: nothing in it is any, but for
+    Keyward's own links. What goes on about a finding stays in one thread. It is cut well below what
+    fits into SNS beside the plain text, which has all of it.
+    Source: https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
+    """
+    message = alert(what)
+    own = what.links if isinstance(what, Notice) else {}
+    links = [f"{name}: {at}" for name, at in own.items()]
+    lines = [marked_down(line) for line in message.body.splitlines() if line not in links]
+    description = "\n".join(lines).strip()
+    if len(description) > CHAT_LENGTH:
+        description = f"{description[:CHAT_LENGTH]}\n... (all of it: the alert topic's e-mail)"
+    content = {
+        "textType": "client-markdown",
+        "title": marked_down(message.subject),
+        "description": "\n".join([description, *links]),
+    }
+    notification: dict[str, object] = {"version": "1.0", "source": "custom", "content": content}
+    if isinstance(what, FindingRecord):
+        notification["metadata"] = {"threadId": what.key}
+    return json.dumps(notification, ensure_ascii=False)
+
+
 def _of_finding(record: FindingRecord) -> Alert:
     done = done_in_short(record)
     shown = record.details[:DETAIL_LINES]
     more = len(record.details) - len(shown)
     lines = [
-        f"{record.severity.upper()}: {clean(record.reason)}",
-        *(f"    {clean(line)}" for line in shown),
+        f"{record.severity.upper()}: {unlinked(record.reason)}",
+        *(f"    {unlinked(line)}" for line in shown),
         *([f"    ... and {more} more lines"] if more else []),
         "",
-        f"What:     {clean(record.subject)}",
-        f"Where:    account {record.account}, seen in {clean(record.evidence.region)}",
+        f"What:     {unlinked(record.subject)}",
+        f"Where:    account {record.account}, seen in {unlinked(record.evidence.region)}",
         f"Who:      {who(record)}",
         *_owner(record),
-        f"From:     {clean(record.evidence.source_ip or 'address unknown')}",
+        f"From:     {unlinked(record.evidence.source_ip or 'address unknown')}",
         f"When:     {record.evidence.event_time:%Y-%m-%d %H:%M:%S} UTC",
-        f"Event:    {clean(record.evidence.event_name)} {clean(record.evidence.event_id)}",
+        f"Event:    {unlinked(record.evidence.event_name)} {unlinked(record.evidence.event_id)}",
         f"Rule:     {', '.join((record.rule, *record.also))} (mode {record.mode})",
         f"Done:     {what_was_done(record)}",
         f"Way back: {way_back(record)}",
-        f"To fix:   {clean(record.fix)}",
+        f"To fix:   {unlinked(record.fix)}",
         "",
         f"Finding {record.key}, episode {record.episode}, settings {record.settings_version}",
         f"Everything about it: keyward findings show {record.key}",
@@ -79,7 +109,11 @@ def _of_finding(record: FindingRecord) -> Alert:
 
 def who(record: FindingRecord) -> str:
     """Who did it, as far as the event tells: harmless text on one line."""
-    return "unknown: a sweep found it" if record.evidence.by_itself else clean(record.evidence.actor)
+    return (
+        "unknown: a sweep found it"
+        if record.evidence.by_itself
+        else unlinked(record.evidence.actor)
+    )
 
 
 def is_warning(record: FindingRecord) -> bool:
@@ -91,7 +125,9 @@ def _owner(record: FindingRecord) -> list[str]:
     """Who is to be warned; nothing where nobody is and nobody was."""
     if record.owner is None and not is_warning(record):
         return []
-    return [f"Owner:    {clean(record.owner or 'nobody knows: no tag, exemption or event tells')}"]
+    return [
+        f"Owner:    {unlinked(record.owner or 'nobody knows: no tag, exemption or event tells')}"
+    ]
 
 
 def _of_notice(notice: Notice) -> Alert:
@@ -99,10 +135,10 @@ def _of_notice(notice: Notice) -> Alert:
         subject=_subject(f"[{notice.severity.upper()}] {notice.title}"),
         body="\n".join(
             (
-                clean(notice.title),
+                unlinked(notice.title),
                 "",
-                clean(notice.text, limit=2000),
-                *(["", *(clean(line) for line in notice.details)] if notice.details else []),
+                unlinked(notice.text, limit=2000),
+                *(["", *(unlinked(line) for line in notice.details)] if notice.details else []),
                 *(
                     ["", *(f"{name}: {at}" for name, at in notice.links.items())]
                     if notice.links
@@ -149,8 +185,8 @@ def digest(
 
 def _line(item: FindingRecord | Notice) -> str:
     if isinstance(item, Notice):
-        return clean(item.title)
-    return f"{clean(item.subject)} in {item.account}: {done_in_short(item).lower()} ({item.key})"
+        return unlinked(item.title)
+    return f"{unlinked(item.subject)} in {item.account}: {done_in_short(item).lower()} ({item.key})"
 
 
 def done_in_short(record: FindingRecord) -> str:
@@ -192,7 +228,7 @@ _DONE = {
 def what_was_done(record: FindingRecord) -> str:
     """What Keyward did, or why it did nothing: harmless text on one line."""
     if record.pending is not None and record.state in {State.ACTING, State.RELEASING}:
-        return f"under way: {clean(record.pending.stage)}"
+        return f"under way: {unlinked(record.pending.stage)}"
     if is_warning(record):
         act = record.would.action if record.would is not None else None
         will = _WILL.get(act or "", f"Keyward does what the rule asks for ({act})")
@@ -201,9 +237,9 @@ def what_was_done(record: FindingRecord) -> str:
             f"{will}, unless this is no longer so or an exemption covers it"
         )
     if record.outcome is not None:
-        return clean(record.outcome)
+        return unlinked(record.outcome)
     if record.held is not None:
-        return f"nothing: {clean(record.held)}"
+        return f"nothing: {unlinked(record.held)}"
     return f"nothing: rule {record.rule} is in mode {record.mode}"
 
 

@@ -169,6 +169,14 @@ class Alerts(Setting):
     single_per_window: int = Field(
         default=8, ge=1, le=100, description="Alerts told one by one in a window; the rest fold."
     )
+    chat_applications: bool = Field(
+        default=False,
+        description=(
+            "Whether alerts to SNS topics are also written as Amazon Q Developer in chat "
+            "applications shows them. Every subscriber by HTTPS then gets that format; e-mail and "
+            "all others get plain text as ever."
+        ),
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -232,7 +240,7 @@ class Operators(Setting):
     def _each_once(self) -> Self:
         for names in (
             [it.slack_user for it in self.people if it.slack_user],
-            [it.session for it in self.people if it.session],
+            [it.session.casefold() for it in self.people if it.session],
         ):
             if len(names) != len(set(names)):
                 message = "a Slack user or session stands twice: nobody could tell who it is"

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import batched
 
 from keyward import concerned, outgoing, routing, slacking
-from keyward.alerts import alert, digest
+from keyward.alerts import alert, digest, for_chat
 from keyward.errors import GatewayError, NotFoundError
 from keyward.findings import FindingRecord, Notice
 from keyward.observability import count, logger
@@ -429,11 +429,14 @@ def _deliver(item: Item, place: str, told: Told, *, services: Services, now: dat
     kind, _, name = place.partition(":")
     if kind in {TOPIC, "sns"}:
         message = alert(item)
+        is_for_chat = services.accepted(now).settings.alerts.chat_applications
+        more = {"by_https": for_chat(item)} if is_for_chat else {}
         services.sns.publish(
             subject=message.subject,
             body=message.body,
             attributes=message.attributes,
             topic_arn=name or None,
+            **more,
         )
         return _delivered(item)
     if place == PERSON and isinstance(item, FindingRecord):

@@ -13,6 +13,11 @@ _MARKUP = str.maketrans(
 Source: https://docs.slack.dev/messaging/formatting-message-text#basic-formatting
 """
 
+_BRACKETS = str.maketrans({"[": "(", "]": ")", "|": "\u2223", "\\": "\u2216", "!": "\u01c3"})
+"""What makes links, pictures, tables and escapes in markdown -> what looks like it."""
+
+_MENTION = re.compile(r"(?i)@(?=here|channel|everyone)")
+
 _SCHEME = re.compile(r"(?i)(javascript|vbscript|mailto):|:(?=//)")
 """How addresses begin that an app could make a link of."""
 
@@ -30,9 +35,7 @@ def clean(value: object, *, limit: int = 300) -> str:
     )
     line = " ".join("".join(characters).split())
     line = line.replace("&", "+").replace("<", "(").replace(">", ")")
-    for mention in ("@here", "@channel", "@everyone"):
-        line = line.replace(mention, mention.replace("@", "(at)"))
-    return _cut(line, limit)
+    return _cut(_MENTION.sub("(at)", line), limit)
 
 
 def unlinked(value: object, *, limit: int = 300) -> str:
@@ -43,6 +46,11 @@ def unlinked(value: object, *, limit: int = 300) -> str:
 def defanged(value: object, *, limit: int = 300) -> str:
     """The same as `clean`, with nothing that is markup, emoji or link where markup is read."""
     return clean(value, limit=limit).translate(_MARKUP)
+
+
+def marked_down(line: str) -> str:
+    """A cleaned line with nothing that is markup to Slack or in markdown, whatever the dialect."""
+    return defanged(line, limit=len(line)).translate(_BRACKETS)
 
 
 def _cut(line: str, limit: int) -> str:
