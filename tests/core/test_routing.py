@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -151,3 +151,39 @@ def test_days_digest_is_due_from_its_hour_on_for_the_local_day() -> None:
     assert routing.digest_day(settings, datetime(2026, 11, 20, 22, 59, tzinfo=UTC)) is None
     assert routing.digest_day(settings, datetime(2026, 11, 20, 23, 0, tzinfo=UTC)) == "2026-11-21"
     assert routing.digest_day(alerts(daily_digest=None), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        ("2026-11-20T22:57", None),
+        ("2026-11-20T22:58", "2026-11-20"),
+        ("2026-11-20T23:00", "2026-11-20"),
+        ("2026-11-20T23:50", "2026-11-20"),
+        ("2026-11-21T00:05", None),
+        ("2026-11-21T12:00", None),
+    ],
+)
+def test_digest_of_shortly_before_midnight_is_due_after_it(at: str, day: str | None) -> None:
+    """Scheduled runs come every five minutes: none need come between the two."""
+    late = Alerts(timezone="Europe/Berlin", daily_digest="23:58")
+    assert routing.digest_day(late, datetime.fromisoformat(f"{at}+00:00")) == day
+
+
+def test_digest_whose_hour_the_clocks_skip_is_due_after_it() -> None:
+    early = Alerts(timezone="Europe/Berlin", daily_digest="02:30")
+    before, after = (datetime(2026, 3, 29, 0, 59, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC))
+    assert (routing.digest_day(early, before), routing.digest_day(early, after)) == (
+        None,
+        "2026-03-29",
+    )
+
+
+def test_quiet_hours_across_midnight_end_when_the_clock_says_so_though_clocks_are_changed() -> None:
+    """In the night of the change they are an hour shorter or longer."""
+    nightly = Alerts.model_validate(
+        {"timezone": "Europe/Berlin", "quiet_hours": {"begin": "20:00", "end": "07:00"}}
+    )
+    for ends in (datetime(2026, 3, 29, 5, tzinfo=UTC), datetime(2026, 10, 25, 6, tzinfo=UTC)):
+        assert routing.is_quiet(nightly, ends - timedelta(minutes=1))
+        assert not routing.is_quiet(nightly, ends)

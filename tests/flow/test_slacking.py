@@ -595,3 +595,29 @@ def test_digest_that_fails_is_made_by_the_next_run(told: Told) -> None:
     told.tell_the_rest(minutes=5)
     told.tell()
     assert len(digests(told)) == 1
+
+
+@pytest.mark.parametrize("error", ["AccountNotFoundException", "ServiceException"])
+def test_account_whose_units_nobody_can_tell_keeps_others_in_the_digest(
+    told: Told, error: str
+) -> None:
+    a_reported_key(told)
+    told.settings(
+        mode="report",
+        daily_digest="08:00",
+        routes=[{"to": [f"slack:{OTHER}"], "units": ["ou-ab12-cdefgh34"]}],
+    )
+    at_eight(told)
+
+    def unknown(operation: str, params: dict[str, Any], call: Any) -> object:  # noqa: ARG001
+        if operation in {"ListParents", "DescribeAccount"}:
+            raise aws_error(error, operation)
+        return call()
+
+    told.world.fault = unknown
+    with told.world.recorded():
+        slacking.make_daily_digest(services=told.world.services, now=told.world.now)
+    told.world.fault = None
+    told.tell()
+    (digest,) = digests(told)
+    assert "1 open finding" in digest.text

@@ -1,15 +1,18 @@
 """Which places hear of what, and when. Pure: settings in, places out."""
 
 from collections.abc import Callable
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from keyward.findings import FindingRecord, Notice, Severity
 from keyward.settings import Alerts, Route
 from keyward.told import TOPIC
 
-UNROUTED = frozenset({"digest", "daily-digest", "report"})
-"""Kinds of notices that are never held back: they are what was."""
+UNROUTED = frozenset({"digest", "daily-digest", "report", "test"})
+"""Kinds of notices that are never held back: they are what was, or asked for just now."""
+
+LATE = timedelta(hours=1)
+"""So long after midnight the digest of the day before may be made, where its hour was as late."""
 
 LOUD = frozenset({Severity.HIGH, Severity.CRITICAL})
 
@@ -39,6 +42,13 @@ def is_named(place: str, alerts: Alerts) -> bool:
     """Whether settings still name the place; the alert topic always is one."""
     routed = {place for route in alerts.routes for place in route.to}
     return place in {TOPIC, alerts.slack} | routed
+
+
+def beside(alerts: Alerts) -> tuple[str, ...]:
+    """All places that settings name beside the alert topic, each once."""
+    named = [place for route in alerts.routes for place in route.to]
+    first = [alerts.slack] if alerts.slack is not None else []
+    return tuple(place for place in dict.fromkeys([*first, *named]) if place != TOPIC)
 
 
 def slack_places(alerts: Alerts) -> tuple[str, ...]:
@@ -89,10 +99,16 @@ def is_quiet(alerts: Alerts, now: datetime) -> bool:
 
 
 def digest_day(alerts: Alerts, now: datetime) -> str | None:
-    """The day whose daily digest is due, as YYYY-MM-DD; None before its hour, or where none is."""
+    """The day whose daily digest is due, as YYYY-MM-DD; None before its hour, or where none is.
+
+    One of shortly before midnight is due until LATE: no run need come between the two.
+    """
     if alerts.daily_digest is None:
         return None
-    local = now.astimezone(ZoneInfo(alerts.timezone))
-    if local.time() < time.fromisoformat(alerts.daily_digest):
-        return None
-    return f"{local:%Y-%m-%d}"
+    zone, hour = ZoneInfo(alerts.timezone), time.fromisoformat(alerts.daily_digest)
+    local, before = now.astimezone(zone), (now - LATE).astimezone(zone)
+    if local.time() >= hour:
+        return f"{local:%Y-%m-%d}"
+    if before.date() < local.date() and before.time() <= hour:
+        return f"{before:%Y-%m-%d}"
+    return None

@@ -7,9 +7,10 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 
 from keyward import ordering, routing, rules, slack_messages
-from keyward.errors import GatewayError
+from keyward.errors import GatewayError, NotFoundError
 from keyward.exemptions import Exemption
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.gateways.slack import Posted
@@ -202,13 +203,16 @@ class _Waiting:
 
 
 def _make_digests(places: tuple[str, ...], day: str, services: Services, now: datetime) -> None:
+    alerts, parents = services.accepted(now).settings.alerts, _parents(services, now)
     waiting = {place: _Waiting() for place in places}
     for record in services.ledger.every(State.FAILED, State.OPEN):
-        for place in waiting.keys() & set(_places(record, services, now)):
+        for place in waiting.keys() & set(routing.places(record, alerts, parents)):
             waiting[place].records.append(record)
     for name, exemption in in_force(services.accepted(now), rules.every()).exemptions.items():
         if now < exemption.until <= now + ENDS_SOON:
-            for place in waiting.keys() & set(_places(_about(exemption, now), services, now)):
+            for place in waiting.keys() & set(
+                routing.places(_about(exemption, now), alerts, parents)
+            ):
                 waiting[place].exemptions[name] = exemption
     for place, what in waiting.items():
         if what.records:
@@ -231,9 +235,24 @@ def _digest(place: str, day: str, what: _Waiting, services: Services, now: datet
     )
 
 
-def _places(what: FindingRecord | Notice, services: Services, now: datetime) -> tuple[str, ...]:
-    alerts = services.accepted(now).settings.alerts
-    return routing.places(what, alerts, lambda of: services.parents(of, now))
+def _parents(services: Services, now: datetime) -> routing.Parents:
+    """The OUs of an account; none where they can't be told, which is asked once for each account.
+
+    An account that is gone or whose OUs nobody can tell must not keep others out of the digest: its
+    findings are where no route by OU sends them.
+    """
+
+    @cache
+    def parents(of: str) -> tuple[str, ...]:
+        try:
+            return services.parents(of, now)
+        except NotFoundError:
+            return ()
+        except GatewayError as error:
+            logger.warning("account's units unknown", account=of, reason=str(error))
+            return ()
+
+    return parents
 
 
 def _about(exemption: Exemption, now: datetime) -> Notice:
