@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from keyward import operating
+from keyward import operating, routing
+from keyward.findings import Notice
 from keyward.settings import Accepted, Mode
 from tests.flow.test_access_keys import a_key, release
 
@@ -102,8 +103,28 @@ def test_uninstall_plan_names_what_is_contained_and_how_to_release_it(world: Wor
 def test_test_alert_is_published(world: World) -> None:
     with world.recorded() as calls:
         assert ask(world, "test-alert")["message_id"]
-    # What was asked for is kept before and after.
-    assert [name for name, _ in calls] == ["TransactWriteItems", "Publish", "TransactWriteItems"]
+    # What was asked for is kept before and after; settings name the places.
+    names = [name for name, _ in calls if name != "GetItem"]
+    assert names == ["TransactWriteItems", "Publish", "TransactWriteItems"]
+
+
+def test_test_alert_reaches_every_place_even_in_quiet_hours(world: World) -> None:
+    named = {
+        "slack": "slack:C0123456",
+        "routes": [{"to": ["webhook:security", "slack:C0123456"], "severity": "critical"}],
+        "quiet_hours": {"begin": "00:00", "end": "00:00"},
+    }
+    world.settings(settings={"alerts": named})
+    answer = ask(world, "test-alert")
+    assert answer["places"] == ["topic", "slack:C0123456", "webhook:security"]
+    ask(world, "test-alert")
+    first, second = world.untold()
+    assert isinstance(first, Notice)
+    assert first.to == ("slack:C0123456", "webhook:security")
+    assert "nothing happened" in first.title
+    alerts = world.services.accepted(world.now).settings.alerts
+    assert not routing.is_held_back(first, alerts, world.now)
+    assert first != second
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from keyward import (
     releasing,
     reporting,
     rollouts,
+    routing,
     rules,
     settling,
     standing,
@@ -55,7 +56,7 @@ from keyward.rollout import Rollout, RolloutState, digests, in_scope
 from keyward.rule import in_force
 from keyward.services import Services
 from keyward.settings import Accepted, AccountIdText, Mode, RuleId
-from keyward.told import ActRecord
+from keyward.told import TOPIC, ActRecord
 
 RELEASABLE = frozenset({State.ACTED, State.FAILED, State.ACTING, State.RELEASING, State.OPEN})
 
@@ -839,16 +840,30 @@ def _all_in(state: State, services: Services) -> list[FindingRecord]:
 
 
 def _test_alert(request: Request, services: Services, now: datetime) -> dict[str, object]:
+    """Tells the alert topic at once; every other place that settings name, by the notifier."""
     message = Alert(
         subject="[LOW] Keyward test alert: nothing happened",
         body=f"Asked for by {request.by} at {now:%Y-%m-%d %H:%M:%S} UTC. Nothing to do.",
         attributes={"kind": "test", "severity": Severity.LOW.value},
     )
-    return {
-        "message_id": services.sns.publish(
-            subject=message.subject, body=message.body, attributes=message.attributes
+    alerts = services.accepted(now).settings.alerts
+    others = routing.beside(alerts)
+    if others:
+        services.ledger.notice(
+            Notice(
+                kind="test",
+                id=f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+                title="Keyward test alert: nothing happened",
+                text=message.body,
+                severity=Severity.LOW,
+                at=now,
+                to=others,
+            )
         )
-    }
+    sent = services.sns.publish(
+        subject=message.subject, body=message.body, attributes=message.attributes
+    )
+    return {"message_id": sent, "places": [TOPIC, *others]}
 
 
 def _bootstrap(request: BootstrapRequest, services: Services, now: datetime) -> dict[str, object]:
