@@ -452,6 +452,8 @@ def test_what_was_contained_or_let_stand_is_counted_and_not_open() -> None:
     )
     row = control(of, "IAM.3")
     assert (row.open, row.contained, row.exempt, row.state) == (0, 1, 2, "met")
+    assert "but for 2 let stand" in page(of)
+    assert "but for" not in page(made())
 
 
 @pytest.mark.parametrize(

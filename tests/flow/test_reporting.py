@@ -160,6 +160,33 @@ def test_a_report_that_broke_off_is_made_by_the_next_try(reports: Reports) -> No
     assert reporting.found(ID, services=services, now=now) is not None
 
 
+@pytest.mark.parametrize(("was", "becomes"), [("resolved", "open"), ("failed", "acting")])
+def test_a_finding_that_goes_back_while_the_ledger_is_read_is_in_the_report(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch, was: str, becomes: str
+) -> None:
+    world = reports.world
+    world.deliver(a_key(world)[1])
+    (found,) = world.findings()
+
+    def moved(record: FindingRecord, state: str) -> FindingRecord:
+        changes = {"state": State(state), "version": record.version + 1}
+        after = record.model_copy(update=changes)
+        world.ledger.finish(after, replacing=record)
+        return after
+
+    before = moved(found, was)
+    page, goes = Ledger.findings_in, iter([before])
+
+    def slow(ledger: Ledger, state: State, **others: Any) -> Any:
+        if state is before.state and (record := next(goes, None)) is not None:
+            moved(record, becomes)
+        return page(ledger, state, **others)
+
+    monkeypatch.setattr(Ledger, "findings_in", slow)
+    (row,) = reports.made().findings
+    assert (row.key, row.state) == (found.key, State(becomes))
+
+
 NO_IDS = ("", "..", "../x", f"{ID}/", f"{ID}\n", f"{ID}x", "2026-W4", ID[:15], "a b", "\u00e9")
 
 
@@ -190,6 +217,23 @@ def test_an_inventory_that_expired_is_a_gap(reports: Reports) -> None:
     of = reports.made()
     assert of.sweep is None
     assert any(sweep.id in gap and "could not be found" in gap for gap in of.gaps)
+
+
+@pytest.mark.parametrize("refused", ["GetObject", "ListObjectsV2"])
+def test_an_inventory_that_nobody_may_read_is_a_gap(reports: Reports, refused: str) -> None:
+    def denied(operation: str, params: dict[str, Any], call: Any) -> Any:
+        if operation == refused and params["Bucket"] == INVENTORY:
+            raise aws_error("AccessDenied", operation, 403)
+        return call()
+
+    reports.inventory(reports.operated.swept())
+    reports.world.fault = denied
+    with reports.world.recorded():
+        keys = reports.make()
+    reports.world.fault = None
+    of = Report.model_validate(json.loads(reports.read(keys["json"])))
+    assert (of.sweep, of.inventory_at, of.keys) == (None, None, 0)
+    assert any("inventory" in gap and "AccessDenied" in gap for gap in of.gaps)
 
 
 def test_without_the_names_of_accounts_the_report_is_made(

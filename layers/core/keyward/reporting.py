@@ -4,14 +4,16 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import batched
 
 from keyward import inventory, report_files, rules, standing
 from keyward.controls import controls
 from keyward.errors import GatewayError, RequestError
-from keyward.findings import Notice, Severity, State
+from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.gateways.s3 import S3Gateway
+from keyward.ledger import Ledger
 from keyward.observability import count, logger
 from keyward.planning import last_complete
 from keyward.report import Report
@@ -164,7 +166,26 @@ def gathered(id_: str, *, by: str, services: Services, now: datetime) -> Report:
         controls=controls(),
         gaps=tuple(gaps),
     )
-    return report(ledger.every(*State), _inventory(services, sweeps), known=known, now=now)
+    try:
+        return report(_findings(ledger), _inventory(services, sweeps), known=known, now=now)
+    except GatewayError as error:
+        if error.retryable:
+            raise
+        # Half an inventory makes no numbers. Where the ledger is at fault, it is once more.
+        logger.warning("inventory not read", reason=str(error))
+        gap = f"The inventory could not be read ({error.code or 'no answer'})."
+        without = replace(known, gaps=(*known.gaps, gap))
+        return report(_findings(ledger), None, known=without, now=now)
+
+
+def _findings(ledger: Ledger) -> Iterator[FindingRecord]:
+    """All findings, some of them twice.
+
+    They are read state by state: one that goes back to a state that was read by then is in neither.
+    So those of the states that one goes back to are read again.
+    """
+    yield from ledger.every(*State)
+    yield from ledger.every(*(it for it in State if not it.closed))
 
 
 def _keys(id_: str) -> dict[str, str]:
