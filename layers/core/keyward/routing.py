@@ -8,7 +8,7 @@ from keyward.findings import FindingRecord, Notice, Severity
 from keyward.settings import Alerts, Route
 from keyward.told import TOPIC
 
-UNROUTED = frozenset({"digest", "daily-digest", "report", "test"})
+NEVER_HELD_BACK = frozenset({"digest", "daily-digest", "report", "test"})
 """Kinds of notices that are never held back: they are what was, or asked for just now."""
 
 LATE = timedelta(hours=1)
@@ -81,7 +81,7 @@ def _is_named(name: str, patterns: tuple[str, ...]) -> bool:
 
 def is_held_back(what: FindingRecord | Notice, alerts: Alerts, now: datetime) -> bool:
     """Whether it waits until the quiet hours are over: only what is low or medium does."""
-    if what.severity in LOUD or (isinstance(what, Notice) and what.kind in UNROUTED):
+    if what.severity in LOUD or (isinstance(what, Notice) and what.kind in NEVER_HELD_BACK):
         return False
     return is_quiet(alerts, now)
 
