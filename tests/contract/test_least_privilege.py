@@ -873,7 +873,7 @@ def answer_alerts(story: Story) -> set[str]:
         assert story.ask("report", report=made)["links"] is None
         services = world.services
         _left_alone(story, lambda: reporting.make(made, by="ana", services=services, now=world.now))
-        assert story.ask("report", report=made)["links"]
+        _followed(story, story.ask("report", report=made)["links"])
     return {"acknowledge", "approve", "quarantine", "acts", "report-start", "report"}
 
 
@@ -1135,8 +1135,13 @@ def report(story: Story) -> None:
         files = reporting.make(A_REPORT, by="ana", services=services, now=now)
     assert client.get_object(Bucket=REPORTS, Key=files["html"])["Body"].read()
     (told,) = [it for it in story.world.untold() if isinstance(it, Notice) and it.kind == "report"]
-    for link in told.links.values():
-        # Whoever follows it asks for what it names with the rights of the function that signed it.
+    _followed(story, told.links)
+
+
+def _followed(story: Story, links: dict[str, str]) -> None:
+    """Whoever follows a link asks for what it names with the rights of who made it."""
+    assert links
+    for link in links.values():
         key = urlsplit(link).path.removeprefix(f"/{REPORTS}").removeprefix("/")
         asked = Asked("s3:GetObject", f"arn:aws:s3:::{REPORTS}/{key}")
         story.recorder.asked.append((HUB, asked))
