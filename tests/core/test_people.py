@@ -9,11 +9,12 @@ import pytest
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from pydantic import ValidationError
 
 from keyward import proving
 from keyward.errors import RequestError
 from keyward.people import by_arn, by_slack, same_person
-from keyward.settings import OperatorPerson
+from keyward.settings import OperatorPerson, Operators
 
 ANA = OperatorPerson(name="Ana", slack_user="U0ANA0000", session="ana@example.com")
 BEN = OperatorPerson(name="Ben", slack_user="U0BEN0000", session="ben")
@@ -51,6 +52,10 @@ def test_another_arn_is_nobody_listed(arn: str) -> None:
     assert by_arn(arn, LISTED) is None
 
 
+def test_a_federated_user_is_nobody_listed() -> None:
+    assert by_arn(f"arn:aws:sts::{HUB}:federated-user/ben", LISTED) is None
+
+
 TWO = [
     ("U0ANA0000", "U0BEN0000"),
     ("U0ANA0000", session("ben")),
@@ -70,6 +75,8 @@ ONE = [
     ("U0CHRIS00", "U0DANA000"),
     ("U0CHRIS00", session("dana")),
     ("chris", "dana"),
+    (session("chris"), f"arn:aws:sts::{HUB}:federated-user/dana"),
+    (session("ana@example.com"), f"arn:aws:sts::{HUB}:federated-user/ben"),
 ]
 
 
@@ -224,3 +231,13 @@ def test_queries_are_put_together_anew() -> None:
     proof = a_proof()
     odd = f"{ENDPOINT}?{urlencode(parse_qsl(proof.partition('?')[2]))}"
     assert path_of(odd) == path_of(proof)
+
+
+@pytest.mark.parametrize(
+    ("slack_user", "session"),
+    [("U0ANA0000", None), (None, "ana@example.com"), (None, "Ana@Example.com")],
+)
+def test_a_name_stands_once_in_the_list(slack_user: str | None, session: str | None) -> None:
+    again = OperatorPerson(name="Another", slack_user=slack_user, session=session)
+    with pytest.raises(ValidationError, match="twice"):
+        Operators(people=(ANA, again))

@@ -36,10 +36,13 @@ def by_slack(user: str, people: Iterable[OperatorPerson]) -> OperatorPerson | No
 def by_arn(arn: str, people: Iterable[OperatorPerson]) -> OperatorPerson | None:
     """The listed person whose name stands after the last / of the ARN, in whatever case.
 
+    A federated user is nobody on the list: whoever asked for the token chose that name.
+    Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
+
     IAM takes names that differ in case alone for the same.
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    name = _name(arn)
+    name = None if _chose_its_name(arn) else _name(arn)
     return next((it for it in people if it.session and it.session.casefold() == name), None)
 
 
@@ -52,7 +55,7 @@ def same_person(first: str, second: str, people: tuple[OperatorPerson, ...]) -> 
     one, other = _listed(first, people), _listed(second, people)
     if one is not None and other is not None:
         return "it is the same person" if one == other else None
-    if one is None and other is None and _is_arn(first) and _is_arn(second):
+    if one is None and other is None and _names_somebody(first) and _names_somebody(second):
         return "it is the same person" if _unlisted(first) == _unlisted(second) else None
     return (
         "nobody can tell whether it is the same person: list both in operators.people of "
@@ -66,6 +69,15 @@ def _listed(identity: str, people: tuple[OperatorPerson, ...]) -> OperatorPerson
 
 def _is_arn(identity: str) -> bool:
     return identity.startswith("arn:")
+
+
+def _names_somebody(identity: str) -> bool:
+    return _is_arn(identity) and not _chose_its_name(identity)
+
+
+def _chose_its_name(arn: str) -> bool:
+    """Whether it is a federated user's."""
+    return arn.split(":", 5)[-1].startswith("federated-user/")
 
 
 def _name(arn: str) -> str:
