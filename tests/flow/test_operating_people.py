@@ -30,8 +30,9 @@ KEYS = {
     "AKIAANA0000000000000": ("ana's secret", f"arn:aws:iam::{HUB}:user/ana"),
     "AKIABEN0000000000000": ("ben's secret", f"arn:aws:sts::{HUB}:assumed-role/Operators/ben"),
     "AKIAEVE0000000000000": ("eve's secret", "arn:aws:iam::999999999999:user/ben"),
+    "ASIAANA0000000000000": ("another", f"arn:aws:sts::{HUB}:federated-user/ben"),
 }
-ANA, BEN, EVE = KEYS
+ANA, BEN, EVE, ANA_AS_BEN = KEYS
 REASON = "agreed with its owner"
 
 
@@ -311,6 +312,31 @@ def test_one_person_is_enough_where_it_is_not_critical_or_settings_say_so(
     assert now_of(world, grave).state is State.RELEASED
 
 
+@pytest.mark.parametrize("exempt", [False, True], ids=["acted on", "exempt"])
+def test_what_frees_the_subject_of_a_critical_finding_takes_two(
+    world: World, sts: Sts, *, exempt: bool
+) -> None:
+    key, event = a_key(world)
+    world.deliver(event)
+    operators(world)
+    world.deliver(world.do("UpdateAccessKey", UserName="ci", AccessKeyId=key, Status="Active"))
+    undone = world.finding("iam-quarantine-undone")
+    assert undone.severity is Severity.CRITICAL
+    if exempt:
+        state = {"state": State.EXEMPT, "version": undone.version + 1}
+        world.ledger.finish(undone.model_copy(update=state), replacing=undone)
+    (less,) = [it for it in world.findings() if it.rule == "iam-access-key-created"]
+    assert less.severity is not Severity.CRITICAL
+    assert looked(world, less) == (True, False)
+    assert release(world, sts, ANA, less)["waiting"]
+    assert world.key_status("ci", key) == "Inactive"
+    assert approve(world, sts, ANA, less)["ok"] is False
+    assert approve(world, sts, BEN, less)["ok"] is True
+    assert world.key_status("ci", key) == "Active"
+    # What is over by now asks for nobody.
+    assert looked(world, now_of(world, less)) == (False, False)
+
+
 def test_that_it_takes_two_is_read_anew(world: World, grave: FindingRecord) -> None:
     operators(world, two_people=False)
     world.services.accepted(world.now)
@@ -375,6 +401,15 @@ def test_somebody_of_another_account_proves_nothing(
 ) -> None:
     release(world, sts, ANA, grave)
     assert "is not by somebody of account" in approve(world, sts, key, grave)["error"]
+    assert now_of(world, grave).state is State.ACTED
+
+
+def test_a_name_that_its_bearer_chose_proves_nothing(
+    world: World, sts: Sts, grave: FindingRecord
+) -> None:
+    """An IAM user names the federated user whom it gets a token for as it likes."""
+    assert release(world, sts, ANA, grave)["waiting"]
+    assert "nobody can tell" in approve(world, sts, ANA_AS_BEN, grave)["error"]
     assert now_of(world, grave).state is State.ACTED
 
 

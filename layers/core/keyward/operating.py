@@ -542,9 +542,25 @@ def _release(request: ReleaseRequest, services: Services, now: datetime) -> dict
 
 
 def _takes_two(record: FindingRecord, services: Services) -> bool:
-    """Whether one person may ask for its release and another one must say yes."""
-    is_critical = record.severity is Severity.CRITICAL
-    return is_critical and _accepted(services).settings.operators.two_people
+    """Whether one person may ask for its release and another one must say yes.
+
+    A release frees the subject, for whichever finding's sake it is held: one that is critical, and
+    not over, is enough.
+    """
+    if not _accepted(services).settings.operators.two_people:
+        return False
+    ledger = services.ledger
+    held = ledger.containment(record.account, record.held_as)
+    keys = {
+        key
+        for unique_id in releasing.freed(record, held)
+        for key in ledger.findings_of(record.account, unique_id)
+    }
+    over = {State.RELEASED, State.RESOLVED}
+    others = ledger.findings(sorted(keys - {record.key})).values()
+    return record.severity is Severity.CRITICAL or any(
+        it.severity is Severity.CRITICAL and it.state not in over for it in others
+    )
 
 
 def _approve(request: NoteRequest, services: Services, now: datetime) -> dict[str, object]:
@@ -663,10 +679,11 @@ def _acknowledge(request: NoteRequest, services: Services, now: datetime) -> dic
 
 def _quarantine(request: QuarantineRequest, services: Services, now: datetime) -> dict[str, object]:
     record = _existing(request.finding, services)
-    _not_claimed(record, now)
-    if (why := ordering.may_order(record)) is not None:
-        message = f"finding {record.key}: {why}"
-        raise RequestError(message)
+    if not ordering.is_carried_out(record, request.by, now):
+        _not_claimed(record, now)
+        if (why := ordering.may_order(record)) is not None:
+            message = f"finding {record.key}: {why}"
+            raise RequestError(message)
     ordering.order(record, by=request.by, reason=request.reason, services=services, now=now)
     return {"ordered": record.key}
 

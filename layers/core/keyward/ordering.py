@@ -72,7 +72,7 @@ def order(
     the management account are as safe as ever. Asked once more after that began it does nothing.
     Raises RequestError where nothing can be ordered or the rule is off, and GatewayError.
     """
-    if _is_carried_out(record, by, now):
+    if is_carried_out(record, by, now):
         return
     why = may_order(record) or _is_off(record, services, now)
     if why is not None:
@@ -92,7 +92,7 @@ def order(
     count("Orders")
 
 
-def _is_carried_out(record: FindingRecord, by: str, now: datetime) -> bool:
+def is_carried_out(record: FindingRecord, by: str, now: datetime) -> bool:
     """Whether what the same person ordered of late is being done: a crash has it asked again."""
     began = [it.at for it in record.history if it.state is State.ACTING]
     is_of_late = bool(began) and now - began[-1] < LASTS

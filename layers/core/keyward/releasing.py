@@ -57,7 +57,7 @@ def release(  # noqa: PLR0913 - all of it by name
     services.ledger.release_begins(
         begun,
         replacing=record,
-        unique_ids=_unique_ids(record, held),
+        unique_ids=freed(record, held),
         until=now + timedelta(days=days),
         by=by,
     )
@@ -103,7 +103,7 @@ def _restore(
     services: Services,
     now: datetime,
 ) -> tuple[FindingRecord, list[str]]:
-    unique_ids = _unique_ids(begun, held)
+    unique_ids = freed(begun, held)
     restored: list[str] | Pending = []
     if held is not None:
         is_made = isinstance(begun.action, RecreatePermissionSet | AssignAccess)
@@ -170,7 +170,8 @@ def follow(
     return waits
 
 
-def _unique_ids(record: FindingRecord, held: Containment | None) -> Iterable[str]:
+def freed(record: FindingRecord, held: Containment | None) -> Iterable[str]:
+    """The ids of the subject, and of the keys that a release makes active again."""
     before = held.before if held else Before()
     return (record.held_as, *(id_ for id_, active in before.statuses.items() if active))
 
