@@ -28,7 +28,7 @@ from tests.faults.observing import Context, the_log
 from tests.flow.slack_server import Slack, a_slack, down, refused
 from tests.flow.test_access_keys import a_key
 from tests.flow.test_ingress import SECRET, Secrets, signature
-from tests.flow.world import HUB, REGION, World
+from tests.flow.world import HUB, IAM_SWEEP_QUEUE, REGION, World
 
 OPERATOR = Path(__file__).parents[2] / "functions" / "operator" / "handler.py"
 SIGNING = f"arn:aws:secretsmanager:{REGION}:{HUB}:secret:keyward/signing"
@@ -297,6 +297,13 @@ def test_a_form_is_of_one_act(desk: Pressing) -> None:
     assert desk.now_of(record) == record
 
 
+def test_a_form_is_taken_though_slacks_clock_is_ahead(desk: Pressing) -> None:
+    record = desk.finding()
+    desk.press("release", record, at=desk.world.now + timedelta(minutes=4))
+    desk.take(desk.send())
+    assert desk.now_of(record).state is State.RELEASED
+
+
 def test_a_form_without_its_number_is_none(desk: Pressing) -> None:
     record = desk.finding()
     with refusing("form too old"):
@@ -490,9 +497,44 @@ def test_a_second_delivery_does_nothing_twice(desk: Pressing) -> None:
     message = desk.send()
     desk.take(message, "one")
     before = desk.now_of(record)
+    acts, told = desk.acts(), len(desk.slack.whispers(ANA))
     desk.take(message, "one")
     assert desk.now_of(record) == before
-    assert "there is nothing to release" in desk.said()
+    assert desk.acts() == acts, "what was done stays done in the record"
+    assert "Nothing was done" not in desk.said()
+    assert len(desk.slack.whispers(ANA)) == told
+
+
+@pytest.mark.parametrize("act", ["acknowledge", "approve", "exempt", "quarantine", "release"])
+def test_a_second_delivery_calls_nothing_undone_that_is_done(desk: Pressing, act: str) -> None:
+    if act == "quarantine":
+        desk.world.settings(settings={"ceiling": "report", "operators": {"people": PEOPLE}})
+    record = desk.finding()
+    if act == "approve":
+        grave = {"severity": Severity.CRITICAL, "version": record.version + 1}
+        desk.world.ledger.finish(record.model_copy(update=grave), replacing=record)
+        desk.settings(two_people=True)
+        desk.press("release", record, user=BEN)
+        desk.take(desk.send(BEN))
+    if act == "exempt":
+        named = {"user_id": "AIDA1234567890EXAMPL", "version": record.version + 1}
+        desk.world.ledger.finish(record.model_copy(update=named), replacing=record)
+    message = desk.message(f"keyward:{act}", f"{record.key}:1")
+    if act in pressing.WITH_FORM:
+        desk.take(message)
+        message = desk.send(ticket="SEC-1", days="7")
+    desk.take(message, "one")
+    done = [it for it in desk.acts() if it.act == act and it.outcome == "done"]
+    assert len(done) == 1
+    if act == "quarantine":
+        queue = f"https://sqs.{REGION}.amazonaws.com/{HUB}/{IAM_SWEEP_QUEUE}"
+        (order,) = boto3.client("sqs").receive_message(QueueUrl=queue)["Messages"]
+        desk.world.deliver(order["Body"])
+    desk.world.later(minutes=7)
+    desk.take(message, "one")
+    kept = [it for it in desk.acts() if it.act == act and it.outcome == "done"]
+    assert kept == done
+    assert "Nothing was done" not in desk.said()
 
 
 @pytest.mark.parametrize("operation", ["UpdateAccessKey", "TransactWriteItems"])

@@ -960,6 +960,11 @@ class Ledger:
         }
         self._table.write({"Put": {"Item": item}})
 
+    def act(self, at: datetime, id_: str) -> ActRecord | None:
+        """What is kept of one of them; None where nothing is."""
+        item = self._table.get(f"acts#{at:%Y-%m-%d}", f"{_timestamp(at)}#{id_}")
+        return None if item is None else _document(ActRecord, item)
+
     def acts_on(self, day: datetime) -> list[ActRecord]:
         """What operators asked for on that day (in UTC), the oldest first."""
         items = self._table.query(f"acts#{day:%Y-%m-%d}")

@@ -33,6 +33,9 @@ TOO_LATE = timedelta(minutes=15)
 FORM_LASTS = timedelta(hours=1)
 """A form can be sent for so long."""
 
+AHEAD = timedelta(minutes=5)
+"""So far Slack's clock may be ahead of ours."""
+
 REMEMBERED = timedelta(days=2)
 """That a press or a form was used is known for so long: far longer than it is taken."""
 
@@ -193,9 +196,12 @@ def pressed(body: str, *, id_: str, services: Services, now: datetime) -> None:
         at=press.at,
         id=press.digest[:32],
     )
+    if _is_settled(press, caller, services):
+        logger.info("press dropped", message_id=id_, reason="delivered again")
+        return
     try:
         record = _allowed(press, person, services, now)
-        if press.act in WITH_FORM and not press.confirms:
+        if _asks(press):
             _show_form(press, caller, record, services)
             return
         text = _done(press, caller, services, now)
@@ -244,6 +250,23 @@ def _read(body: str, id_: str, services: Services) -> _Press | None:
         episode=int(value[2]),
         nonce=value[3],
     )
+
+
+def _is_settled(press: _Press, caller: Caller, services: Services) -> bool:
+    """Whether an earlier delivery of the message came to an end: that is not to be taken back.
+
+    A form is shown once more: whoever pressed may not have seen it.
+    """
+    kept = services.ledger.act(caller.at, caller.id)
+    if kept is None or kept.outcome == "failed" or (kept.outcome == "waiting" and _asks(press)):
+        return False
+    until = press.at + REMEMBERED
+    return services.ledger.once("press", press.digest, holder=press.message_id, until=until)
+
+
+def _asks(press: _Press) -> bool:
+    """Whether the button only brings the form."""
+    return press.act in WITH_FORM and not press.confirms
 
 
 def _allowed(
@@ -305,7 +328,7 @@ def _use_form(press: _Press, services: Services, now: datetime) -> None:
     """Lets a form be sent once, by who was shown it, for the act that it is of."""
     nonce = press.nonce or "0-none"
     shown = datetime.fromtimestamp(int(nonce.partition("-")[0]), tz=UTC)
-    if press.act not in WITH_FORM or not timedelta(0) <= now - shown <= FORM_LASTS:
+    if press.act not in WITH_FORM or not -AHEAD <= now - shown <= FORM_LASTS:
         reason = "form too old"
         text = "Nothing was done: this form is too old. Press the button once more."
         raise _RefusedError(reason, text)
