@@ -436,6 +436,10 @@ def test_slacks_door_can_do_nothing_but_check_a_signature_and_hand_on() -> None:
     }
 
 
+def test_slacks_door_has_a_whole_vcpu_to_wake_up_within_three_seconds() -> None:
+    assert HUB.properties("SlackIngress")["MemorySize"] >= 1769
+
+
 def test_the_internet_reaches_one_function_and_only_where_slack_has_buttons() -> None:
     (url,) = HUB.of_type("AWS::Lambda::Url").values()
     assert (url["TargetFunctionArn"], url["AuthType"]) == ("keyward-slack-ingress", "NONE")
