@@ -62,9 +62,15 @@ def _release_shown(caller: Caller, finding: str, days: int | None) -> str:
     awaited = record["awaited"] if reply["waits"] else None
     takes_two = reply["two_people"] and record["state"] != State.RELEASING
     lasts = awaited["days"] if awaited else days
+    is_untouched = record["state"] == State.OPEN and not record.get("action")
     _show_plan(
         record,
-        ("restores", "exactly what was there before"),
+        (
+            "restores",
+            "what another finding had done to the same, if any did: nothing was done about this one"
+            if is_untouched
+            else "exactly what was there before",
+        ),
         ("then exempt", f"for {lasts} days" if lasts else "for as long as settings say"),
         (
             "asked for by",

@@ -9,6 +9,8 @@ import typer
 
 from keyward.errors import RequestError
 from keyward.findings import Severity, State
+from keyward.rules import every
+from keyward.text import many
 from keyward_cli.answering import AsJson, Finding
 from keyward_cli.asking import past
 from keyward_cli.aws import Caller, ask
@@ -107,6 +109,10 @@ def findings_list(  # noqa: PLR0913, PLR0917 - each is an option
     if as_json:
         show_json(found)
         return
+    if not found:
+        known = rule is None or rule in {one.id for one in every()}
+        say("No finding fits" if known else f"No finding fits: no rule is called {rule}")
+        return
     show_table(
         ("finding", "severity", "state", "rule", "account", "subject", "last seen"),
         [
@@ -176,7 +182,10 @@ def findings_show(context: typer.Context, finding: Finding, as_json: AsJson = Fa
             ("actor", evidence.get("actor")),
             ("source IP", evidence.get("source_ip")),
             ("event", f"{evidence.get('event_name')} {evidence.get('event_id')}"),
-            ("seen", f"{record['seen']} times, {record['first_seen']} to {record['last_seen']}"),
+            (
+                "seen",
+                f"{many(record['seen'], 'time')}, {record['first_seen']} to {record['last_seen']}",
+            ),
             ("settings", f"version {record.get('settings_version')}"),
             ("to fix it", record["fix"]),
             ("to undo it", _way_back(record, takes_two=bool(reply.get("two_people")))),

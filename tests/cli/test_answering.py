@@ -157,6 +157,26 @@ class Operator:
         return {"ok": True, **self._replies[act]}
 
 
+def test_a_release_of_what_was_only_reported_restores_nothing(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = {"finding": RECORD, "two_people": False, "waits": False}
+    Operator(monkeypatch, finding=finding)
+    shown = cli("release", NO_FINDING, *WHY, typed="n\n").stdout
+    assert "exactly what was there" not in shown
+    assert "nothing was done" in shown
+
+
+def test_a_list_without_findings_says_so_and_knows_a_rule_that_is_none(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Operator(monkeypatch, findings={"findings": [], "next": None})
+    assert cli("findings", "list").stdout.splitlines() == ["No finding fits"]
+    mistyped = cli("findings", "list", "--rule", "iam-acess-key-created").stdout
+    assert "no rule is called iam-acess-key-created" in mistyped
+    assert cli.json("findings", "list") == []
+
+
 def test_a_release_that_waits_for_a_second_person_says_so_and_exits_0(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

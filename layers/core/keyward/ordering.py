@@ -49,7 +49,7 @@ def may_order(record: FindingRecord) -> str | None:
     What holds the guard back when it looks (an exemption, a protected principal), it says then.
     """
     if record.state not in {State.OPEN, State.FAILED}:
-        return f"finding {record.key} is {record.state}: nothing is to be ordered"
+        return f"it is {record.state}: there is nothing to act on"
     if record.enforcement is Enforcement.REPORT:
         return f"rule {record.rule} only ever reports"
     if record.subject_kind not in OF_USERS | OF_IDENTITY_CENTER:
