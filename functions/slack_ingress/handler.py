@@ -9,12 +9,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from keyward import ingress
+from keyward.door import door
 from keyward.observability import logger, metrics
-from keyward.services import services
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """The HTTP answer, within Slack's three seconds: 200 once it is on the queue, else 401."""
-    return ingress.answer(event, services=services(), now=datetime.now(UTC))
+    return ingress.answer(event, services=door(), now=datetime.now(UTC))

@@ -34,6 +34,21 @@ def test_importing_a_handler_loads_no_client_and_nobody_elses_code(function: str
     assert not loaded & FORBIDDEN
 
 
+def test_the_door_loads_nothing_that_judges_acts_or_remembers() -> None:
+    """Slack waits for three seconds, a cold start included."""
+    loaded = {name for name in modules_of("slack_ingress") if name.startswith("keyward.")}
+    assert loaded == {
+        "keyward.door",
+        "keyward.errors",
+        "keyward.gateways",
+        "keyward.gateways.secrets",
+        "keyward.gateways.sqs",
+        "keyward.gateways.translate",
+        "keyward.ingress",
+        "keyward.observability",
+    }
+
+
 def test_a_guard_imports_only_its_own_rules() -> None:
     loaded = {name for name in modules_of("iam_guard") if name.startswith("keyward.rules.")}
     assert loaded

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from keyward import door as keyward_door
 from keyward import ingress
 from keyward.errors import GatewayError
 from keyward.observability import metrics
@@ -325,16 +326,12 @@ def test_the_queue_and_the_secret_are_awss(monkeypatch: pytest.MonkeyPatch) -> N
         arn = boto3.client("secretsmanager", region_name="us-east-1").create_secret(
             Name="keyward/slack-signing", SecretString=json.dumps({"signing_secret": SECRET})
         )["ARN"]
-        services = Services(
-            environment=Environment(
-                table="",
-                hub_account="123456789012",
-                function="keyward-slack-ingress",
-                operator_queue_url=url,
-                slack_signing_secret_arn=arn,
-            )
-        )
-        answer = ingress.answer(a_request(), services=services, now=NOW)
+        variables = {
+            "KEYWARD_OPERATOR_QUEUE_URL": url,
+            "KEYWARD_SLACK_SIGNING_SECRET_ARN": arn,
+        }
+        real = keyward_door.Door(environment=keyward_door.DoorEnvironment.of(variables))
+        answer = ingress.answer(a_request(), services=real, now=NOW)
         assert answer["statusCode"] == 200
         (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
         assert json.loads(message["Body"])["timestamp"] == str(SIGNED)

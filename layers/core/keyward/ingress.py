@@ -13,12 +13,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import parse_qs
 
 from keyward.errors import GatewayError
 from keyward.observability import count, logger
-from keyward.services import Services
+
+if TYPE_CHECKING:
+    from keyward.gateways.secrets import SecretsGateway
+    from keyward.gateways.sqs import SqsGateway
 
 LONGEST_BODY = 200_000
 """In bytes. Slack's payloads are far below it; as JSON it stays below the 1 MiB that SQS takes.
@@ -31,6 +34,30 @@ SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 
 ACCEPTED = 200
 REFUSED = 401
+
+
+class Environment(Protocol):
+    """What the template tells: which secret signs."""
+
+    @property
+    def slack_signing_secret_arn(self) -> str:
+        """The secret's ARN; empty where there is none."""
+
+
+class Door(Protocol):
+    """What is needed of AWS here: `door.Door` has nothing else, the operator's services have it."""
+
+    @property
+    def environment(self) -> Environment:
+        """What the template tells."""
+
+    @property
+    def secrets(self) -> "SecretsGateway":
+        """Secrets Manager."""
+
+    @property
+    def operator_queue(self) -> "SqsGateway":
+        """The operator's queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +79,7 @@ class Signed:
     signature: str
 
 
-def answer(event: Mapping[str, object], *, services: Services, now: datetime) -> dict[str, object]:
+def answer(event: Mapping[str, object], *, services: Door, now: datetime) -> dict[str, object]:
     """The HTTP answer: 200 once the request is on the operator's queue, 401 where it isn't Slack's.
 
     What Slack signed and is no press of a button is answered by 200, and goes no further. A request
@@ -136,7 +163,7 @@ def _body(event: Mapping[str, object]) -> bytes | str:
     return "too long" if len(body) > LONGEST_BODY else body
 
 
-def forged(signed: Signed, services: Services, now: datetime) -> str | None:
+def forged(signed: Signed, services: Door, now: datetime) -> str | None:
     """Why it isn't Slack's of about that time; None where it is. Raises GatewayError."""
     from slack_sdk.signature import SignatureVerifier  # noqa: PLC0415 - what is no request costs none
 
