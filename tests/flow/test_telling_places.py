@@ -699,3 +699,65 @@ def test_what_a_place_was_told_of_another_news_does_not_count(services: Places) 
     services.ledger.delivered(record, "topic", old, now=START)
     services.stream(START)
     assert len(services.world.at("topic")) == 1
+
+
+def test_function_that_dies_after_it_made_a_digest_tells_no_finding_in_a_second(
+    services: Places,
+) -> None:
+    """More is found before the next run, so that its digest is another."""
+    world = services.world
+    services.settle(routes=[{"to": [OTHER]}], daily_digest=None, single_per_window=1)
+    for number in range(60):
+        services.found(number, START)
+    services.table.stream.clear()
+    for dies_after in ("fold", "notice", "told_together"):
+        with pytest.MonkeyPatch.context() as patch:
+            _dies_after(patch, services, dies_after)
+            with pytest.raises(DeadError):
+                telling.tell_the_rest(services=services, now=START + FIVE_MINUTES)
+            services.table.stream.clear()
+    for number in range(60, 70):
+        services.found(number, START + FIVE_MINUTES)
+    services.table.stream.clear()
+    now = START + FIVE_MINUTES
+    for _ in range(4):
+        services.scheduled(now := now + FIVE_MINUTES)
+    for place in ("topic", OTHER):
+        assert sum(_covered(text) for text in world.at(place)) == 70
+    assert services.still() == services.still("later") == []
+
+
+class DeadError(Exception):
+    """The function ended here."""
+
+
+def _dies_after(patch: pytest.MonkeyPatch, services: Places, name: str) -> None:
+    """Ends the run once the ledger did this the first time."""
+    act = getattr(services.ledger, name)
+
+    def once(*args: Any, **more: Any) -> None:
+        act(*args, **more)
+        raise DeadError
+
+    patch.setattr(services.ledger, name, once)
+
+
+def test_item_that_is_told_by_itself_meanwhile_is_in_no_digest(services: Places) -> None:
+    """The stream tries again what it failed at, while a scheduled run is at work."""
+    world = services.world
+    services.settle(daily_digest=None)
+    records = [services.found(number, START) for number in range(5)]
+    services.table.stream.clear()
+    read = services.ledger.deliveries_of
+    now = START + FIVE_MINUTES
+
+    def slow(items: Any) -> Any:
+        found = read(items)
+        if items:
+            telling.tell([records[0]], services=services, now=now)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(services.ledger, "deliveries_of", slow)
+        telling.tell_the_rest(services=services, now=now)
+    assert sum(_covered(text) for text in world.at("topic")) == 5, world.heard

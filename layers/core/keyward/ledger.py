@@ -66,7 +66,7 @@ from keyward.sweep import (
     SweepState,
     Swept,
 )
-from keyward.told import ActRecord, Delivered, Order, Told, When
+from keyward.told import ActRecord, Delivered, Folded, Order, Told, When
 
 ATTEMPTS = 5
 """So often a write is tried anew when another worker was faster."""
@@ -98,6 +98,9 @@ RETENTION = timedelta(days=400)
 """Budgets and counters are kept for this long after their window."""
 
 ADMITTED = "admitted"
+FOLDED = "folded:"
+"""Before the name of a place, of which digest tells it."""
+
 CLAIMED = "claimed"
 
 TELLING_TAKES = timedelta(seconds=90)
@@ -827,7 +830,8 @@ class Ledger:
 
     def deliveries(self, what: FindingRecord | Notice) -> Told:
         """Which places were told what of it."""
-        return _deliveries(self._table.get(*_told_key(what)))
+        (told,) = self._valid([_deliveries(self._table.get(*_told_key(what)))])
+        return told
 
     def deliveries_of(self, items: Iterable[FindingRecord | Notice]) -> list[Told]:
         """The same for many, in their order."""
@@ -836,7 +840,52 @@ class Ledger:
             (item["pk"]["S"], item["sk"]["S"]): item
             for item in self._table.get_all(dict.fromkeys(keys))
         }
-        return [_deliveries(found.get(key)) for key in keys]
+        return self._valid([_deliveries(found.get(key)) for key in keys])
+
+    def _valid(self, every: list[Told]) -> list[Told]:
+        """The same without what digests were to tell that never came about."""
+        keys = [
+            (f"notice#digest#{it.digest}", "notice")
+            for told in every
+            for it in told.folded.values()
+        ]
+        if not keys:
+            return every
+        there = {item["pk"]["S"] for item in self._table.get_all(dict.fromkeys(keys))}
+        return [
+            told.model_copy(
+                update={
+                    "folded": {
+                        place: it
+                        for place, it in told.folded.items()
+                        if f"notice#digest#{it.digest}" in there
+                    }
+                }
+            )
+            for told in every
+        ]
+
+    def fold(
+        self,
+        items: Iterable[FindingRecord | Notice],
+        place: str,
+        *,
+        digest: str,
+        now: datetime,
+    ) -> None:
+        """Records, before there is such a digest, that it is what tells the place of these."""
+        for batch in batched(items, TOLD_TOGETHER, strict=False):
+            self._table.write(
+                *(
+                    _remembered(
+                        what,
+                        f"{FOLDED}{place}",
+                        {"S": Folded(news=_news_of(what), digest=digest).model_dump_json()},
+                        now,
+                    )
+                    for what in batch
+                )
+            )
 
     def deliveries_to(self, key: str) -> Told:
         """Which places were told what of the finding of this key."""
@@ -862,31 +911,33 @@ class Ledger:
 
     def begin_telling(self, what: FindingRecord | Notice, *, now: datetime) -> bool:
         """Whether nobody else is telling it: then it is ours to tell, for TELLING_TAKES at most."""
-        until = int((now + TELLING_TAKES).timestamp())
         try:
-            self._table.write(
-                {
-                    "Update": {
-                        "Key": _key(*_told_key(what)),
-                        "UpdateExpression": "SET claimed = :until, expires_at = :expires",
-                        "ConditionExpression": "attribute_not_exists(claimed) OR claimed <= :now",
-                        "ExpressionAttributeValues": {
-                            ":until": {"N": str(until)},
-                            ":now": {"N": str(int(now.timestamp()))},
-                            ":expires": {"N": str(int((now + RETENTION).timestamp()))},
-                        },
-                    }
-                }
-            )
+            self._table.write(_claim_telling(what, now))
         except RefusedError:
             return False
         return True
 
+    def begin_telling_together(
+        self, items: Iterable[FindingRecord | Notice], *, now: datetime
+    ) -> list[FindingRecord | Notice]:
+        """The same for many, in few writes: those that are ours to tell."""
+        ours: list[FindingRecord | Notice] = []
+        for batch in batched(items, TOLD_TOGETHER, strict=False):
+            try:
+                self._table.write(*(_claim_telling(what, now) for what in batch))
+                ours += batch
+            except RefusedError:
+                ours += [what for what in batch if self.begin_telling(what, now=now)]
+        return ours
+
     def end_telling(self, what: FindingRecord | Notice) -> None:
         """Lets others tell it: what some place still has to hear."""
-        self._table.write(
-            {"Update": {"Key": _key(*_told_key(what)), "UpdateExpression": "REMOVE claimed"}}
-        )
+        self._table.write(_end_telling(what))
+
+    def end_telling_together(self, items: Iterable[FindingRecord | Notice]) -> None:
+        """The same for many, in few writes."""
+        for batch in batched(items, TOLD_TOGETHER, strict=False):
+            self._table.write(*map(_end_telling, batch))
 
     def admit(self, what: FindingRecord | Notice, news: datetime, *, now: datetime) -> None:
         """Records that this news is told by itself, as one of its window's alerts."""
@@ -1163,6 +1214,12 @@ def _deliveries(item: Item | None) -> Told:
             name: Delivered.model_validate_json(value["S"])
             for name, value in item.items()
             if name not in {"pk", "sk", "expires_at", ADMITTED, CLAIMED}
+            and not name.startswith(FOLDED)
+        },
+        folded={
+            name.removeprefix(FOLDED): Folded.model_validate_json(value["S"])
+            for name, value in item.items()
+            if name.startswith(FOLDED)
         },
         admitted=None if admitted is None else datetime.fromisoformat(admitted["S"]),
     )
@@ -1180,6 +1237,26 @@ def _remembered(what: FindingRecord | Notice, name: str, value: Item, now: datet
             },
         }
     }
+
+
+def _claim_telling(what: FindingRecord | Notice, now: datetime) -> Write:
+    until = int((now + TELLING_TAKES).timestamp())
+    return {
+        "Update": {
+            "Key": _key(*_told_key(what)),
+            "UpdateExpression": "SET claimed = :until, expires_at = :expires",
+            "ConditionExpression": "attribute_not_exists(claimed) OR claimed <= :now",
+            "ExpressionAttributeValues": {
+                ":until": {"N": str(until)},
+                ":now": {"N": str(int(now.timestamp()))},
+                ":expires": {"N": str(int((now + RETENTION).timestamp()))},
+            },
+        }
+    }
+
+
+def _end_telling(what: FindingRecord | Notice) -> Write:
+    return {"Update": {"Key": _key(*_told_key(what)), "UpdateExpression": "REMOVE claimed"}}
 
 
 def _goes_on(record: FindingRecord) -> FindingRecord:

@@ -234,17 +234,18 @@ def _tell_many(
         number += _tried(it, outage, failed, services=services, now=now)
     rest = _not_held_back(waits, services, now)
     folded = _folded(rest, outage)
-    notices = [_digest_of(place, [it.item for it in those], now) for place, those in folded.items()]
-    for notice in notices:
-        services.ledger.notice(notice)
-    left = [_beside(it, folded) for it in rest]
-    single = [it for it in left if it.places or it.behind]
-    together = [it.item for it in left if not it.places and not it.behind]
-    parted = {_name(it.item) for it in single}
-    for place, those in folded.items():
-        heard = [(it.item, _delivered(it.item)) for it in those if _name(it.item) in parted]
-        services.ledger.delivered_together(heard, place, now=now)
-    services.ledger.told_together(together)
+    many = {_name(it.item): it.item for those in folded.values() for it in those}
+    ours = services.ledger.begin_telling_together(many.values(), now=now)
+    try:
+        claimed = dict(zip(map(_name, ours), services.ledger.deliveries_of(ours), strict=True))
+        rest = [it for it in rest if _name(it.item) in claimed or _name(it.item) not in many]
+        notices = _digests(folded, claimed, services, now)
+        left = [_beside(it, folded) for it in rest]
+        single = [it for it in left if it.places or it.behind]
+        together = [it.item for it in left if not it.places and not it.behind]
+        services.ledger.told_together(together)
+    finally:
+        services.ledger.end_telling_together(ours)
     if together:
         logger.info("alerts folded into digests", items=len(together), places=sorted(folded))
     for it in single:
@@ -310,6 +311,33 @@ def _folded(waits: Sequence[Waiting], outage: Outage) -> dict[str, list[Waiting]
             if place not in outage and _is_foldable(it, place):
                 folded.setdefault(place, []).append(it)
     return {place: those for place, those in folded.items() if len(those) > SINGLE}
+
+
+def _digests(
+    folded: Mapping[str, Sequence[Waiting]],
+    claimed: Mapping[str, Told],
+    services: Services,
+    now: datetime,
+) -> list[Notice]:
+    """The digest of each place, kept, of what is claimed and the place has not heard meanwhile.
+
+    What a digest tells is written down before it, and counts from when there is the digest: so
+    whoever dies in between has told nothing, and afterwards nothing is in a second one.
+    """
+    notices: list[Notice] = []
+    for place, those in folded.items():
+        items = [
+            it.item
+            for it in those
+            if (told := claimed.get(_name(it.item))) is not None
+            and not _has_heard(it.item, place, told)
+        ]
+        if items:
+            notice = _digest_of(place, items, now)
+            services.ledger.fold(items, place, digest=notice.id, now=now)
+            services.ledger.notice(notice)
+            notices.append(notice)
+    return notices
 
 
 def _digest_of(place: str, items: list[Item], now: datetime) -> Notice:
@@ -415,6 +443,8 @@ def _has_heard(item: Item, place: str, told: Told) -> bool:
 
     A step may come about while some other place is still to hear the news before it.
     """
+    if told.is_folded(place, _news(item)):
+        return True
     if not told.has(place, _news(item)):
         return False
     upto = told.places[place].upto

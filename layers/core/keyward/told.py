@@ -40,8 +40,17 @@ class Delivered(BaseModel):
     ts: str | None = None
 
 
+class Folded(BaseModel):
+    """The digest, by its id, that tells a place of this news. It counts once the ledger has it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    news: AwareDatetime
+    digest: str
+
+
 class Told(BaseModel):
-    """All that was told of a finding or notice, by place.
+    """All that was told of a finding or notice, by place; `folded`: what digests tell.
 
     `admitted`: this news has its place among the alerts of its window that are told one by one.
     """
@@ -49,12 +58,18 @@ class Told(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     places: dict[str, Delivered] = Field(default_factory=dict)
+    folded: dict[str, Folded] = Field(default_factory=dict)
     admitted: AwareDatetime | None = None
 
     def has(self, place: str, news: datetime) -> bool:
         """Whether the place was told this news, or a later one."""
         told = self.places.get(place)
         return told is not None and told.news >= news
+
+    def is_folded(self, place: str, news: datetime) -> bool:
+        """Whether a digest tells the place this news, or a later one."""
+        folded = self.folded.get(place)
+        return folded is not None and folded.news >= news
 
 
 class ActRecord(BaseModel):
