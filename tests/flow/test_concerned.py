@@ -150,7 +150,7 @@ class Slack(SlackGateway):
     def __init__(self, *known: str) -> None:
         self.known, self.told = known, list[tuple[str, str, Sequence[Block]]]()
 
-    def write_to(self, email: str, *, text: str, blocks: Sequence[Block] = ()) -> bool:
+    def write_to(self, email: str, *, text: str, blocks: Sequence[Block]) -> bool:
         if email not in self.known:
             return False
         self.told.append((email, text, blocks))

@@ -89,7 +89,7 @@ def test_nothing_in_a_message_becomes_markup_a_link_or_a_mention(
 ) -> None:
     posted = gateway.post(CHANNEL, text="x", blocks=BLOCKS)
     gateway.update(posted, text="x", blocks=BLOCKS)
-    gateway.whisper(CHANNEL, "U0123456", text="x")
+    gateway.whisper(CHANNEL, "U0123456", text="x", blocks=BLOCKS)
     gateway.post_to_webhook("security", text="x", blocks=BLOCKS)
     assert len(slack.calls) == 4
     for call in slack.calls:
@@ -106,11 +106,11 @@ def test_webhook_is_posted_to_by_its_name(slack: Slack, gateway: SlackGateway) -
     assert message.blocks == BLOCKS
 
 
-def test_whisper_is_seen_by_one_and_its_text_is_plain(slack: Slack, gateway: SlackGateway) -> None:
-    gateway.whisper(CHANNEL, "U0123456", text="*no*", thread="1.2")
+def test_whisper_is_seen_by_one(slack: Slack, gateway: SlackGateway) -> None:
+    gateway.whisper(CHANNEL, "U0123456", text="*no*", blocks=BLOCKS, thread="1.2")
     (whispered,) = slack.whispers("U0123456")
     assert whispered.thread == "1.2"
-    assert whispered.blocks[0]["text"]["type"] == "plain_text"
+    assert whispered.blocks == BLOCKS
     assert slack.channel(CHANNEL) == []
 
 
@@ -122,7 +122,7 @@ def test_user_is_written_to_by_address(slack: Slack, gateway: SlackGateway) -> N
 
 
 def test_nobody_with_that_address_is_no_error(slack: Slack, gateway: SlackGateway) -> None:
-    assert not gateway.write_to("nobody@example.com", text="hello")
+    assert not gateway.write_to("nobody@example.com", text="hello", blocks=BLOCKS)
     assert slack.messages == []
 
 
@@ -311,7 +311,7 @@ def test_no_error_or_log_has_token_or_address(
 def test_email_is_in_no_error(slack: Slack, gateway: SlackGateway) -> None:
     slack.fault = refused("missing_scope")
     with pytest.raises(GatewayError) as raised:
-        gateway.write_to("ana@example.com", text="hello")
+        gateway.write_to("ana@example.com", text="hello", blocks=BLOCKS)
     assert "ana@" not in str(raised.value)
 
 
@@ -370,8 +370,8 @@ def test_manifest_has_the_scopes_of_what_is_called_and_no_other(
     slack.people["ana@example.com"] = "U0000001"
     posted = gateway.post(CHANNEL, text="x", blocks=BLOCKS)
     gateway.update(posted, text="x", blocks=BLOCKS)
-    gateway.whisper(CHANNEL, "U0000001", text="x")
-    gateway.write_to("ana@example.com", text="x")
+    gateway.whisper(CHANNEL, "U0000001", text="x", blocks=BLOCKS)
+    gateway.write_to("ana@example.com", text="x", blocks=BLOCKS)
     manifest = yaml.safe_load((DOCS / "slack-app-manifest.yaml").read_text())
     needed = {SCOPES[call.method] for call in slack.calls}
     assert set(manifest["oauth_config"]["scopes"]["bot"]) == needed | {"users:read"}

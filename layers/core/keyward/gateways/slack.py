@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 from keyward.errors import GatewayError
-from keyward.slack_messages import answered
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -214,7 +213,7 @@ class SlackGateway:
         user: str,
         *,
         text: str,
-        blocks: Sequence[Block] = (),
+        blocks: Sequence[Block],
         thread: str | None = None,
     ) -> None:
         """Shows a message to this user alone, in the channel or in a thread of it.
@@ -228,13 +227,13 @@ class SlackGateway:
                 channel=channel,
                 user=user,
                 text=text,
-                blocks=_plain(blocks or answered(text)),
+                blocks=_plain(blocks),
                 **PLAIN,
                 **reply,
             ),
         )
 
-    def write_to(self, email: str, *, text: str, blocks: Sequence[Block] = ()) -> bool:
+    def write_to(self, email: str, *, text: str, blocks: Sequence[Block]) -> bool:
         """Sends a direct message to the user with this address. False where there is none.
 
         Sources: https://docs.slack.dev/reference/methods/users.lookupByEmail and
@@ -253,7 +252,7 @@ class SlackGateway:
             f"open a conversation with {user}",
             lambda slack: slack.conversations_open(users=user),
         )
-        self.post(_in(opened, "channel", "id"), text=text, blocks=blocks or answered(text))
+        self.post(_in(opened, "channel", "id"), text=text, blocks=blocks)
         return True
 
     def _call(self, what: str, call: Callable[["WebClient"], "SlackResponse"]) -> dict[str, Any]:
