@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from keyward import releasing
+from keyward import planner, releasing
 from keyward.errors import GatewayError
 from keyward.findings import Notice, State
 from tests.flow.accounts import FIRST_USER, MISSING, STALE, Accounts, an_operator_of_keyward
@@ -589,6 +589,20 @@ def _notices(accounts: Accounts) -> str:
 
 
 # Somebody else disagrees
+
+
+def test_what_people_say_of_a_finding_is_no_time_that_access_was_given(
+    workloads: Accounts,
+) -> None:
+    workloads.settle(workloads.enrolled())
+    for _ in range(3):
+        workloads.world.later(seconds=60)
+        record = workloads.missing()
+        seen = planner.acknowledged(record, by="ana", note="", now=workloads.world.now)
+        workloads.world.ledger.finish(seen, replacing=record)
+        workloads.settle(workloads.unassign(*DEVELOPERS))
+    assert DEVELOPERS in workloads.held()
+    assert workloads.missing().state is State.ACTED
 
 
 def test_access_that_somebody_takes_away_each_time_is_given_back_five_times_an_hour(

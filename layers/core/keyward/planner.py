@@ -7,6 +7,7 @@ the ledger's record of it (`advance`, `settle`).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from keyward.actions import (
     DENY_ALL_ARN,
@@ -888,7 +889,15 @@ def _loops(old: FindingRecord, action: AssignAccess, now: datetime) -> bool:
     No budget bounds what only gives what owners wrote down; whatever takes away is bound by one.
     Access that it wasn't given last is lacking for another reason: its baselines want more by now.
     """
-    given = [it for it in old.history if it.state is State.ACTED and now - it.at < LOOP_WINDOW]
+    given = [
+        it
+        for before, it in pairwise((None, *old.history))
+        # What people say of a finding meanwhile is a step as well, in the state that it was in.
+        if it is not None
+        and it.state is State.ACTED
+        and (before is None or before.state is not State.ACTED)
+        and now - it.at < LOOP_WINDOW
+    ]
     if len(given) < LOOP_TIMES:
         return False
     if old.state is State.OPEN:
