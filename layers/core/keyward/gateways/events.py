@@ -1,9 +1,8 @@
 """EventBridge: what the archive kept is sent over the bus again, and what Keyward tells others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import batched
 from typing import TYPE_CHECKING
 
 from keyward.errors import GatewayError
@@ -17,6 +16,12 @@ NAME = "keyward"
 
 ENTRIES = 10
 """So many events one call puts."""
+
+BYTES = 256_000
+"""So large they may be all together: it has to be less than 256 KB.
+
+Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +81,12 @@ class EventsGateway:
     def put(self, bus: str, entries: Sequence[tuple[str, str]]) -> None:
         """Puts events on a bus of this account: pairs of detail-type and detail, as JSON.
 
-        Ten go in one call. Raises GatewayError(retryable) where any was refused: those that were
-        taken come again with the next try, so that each needs an id by which readers know it.
+        Ten go in one call, if they aren't too large. Raises GatewayError(retryable) where any was
+        refused: those that were taken come again with the next try, so that each needs an id by
+        which readers know it.
         Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
         """
-        for batch in batched(entries, ENTRIES, strict=False):
+        for batch in _batches(entries):
             with translated(f"PutEvents on {bus}"):
                 answer = self._client.put_events(
                     Entries=[
@@ -92,3 +98,18 @@ class EventsGateway:
                 codes = sorted({it["ErrorCode"] for it in answer["Entries"] if "ErrorCode" in it})
                 message = f"PutEvents on {bus}: {', '.join(codes)}"
                 raise GatewayError(message, code=codes[0] if codes else "", retryable=True)
+
+
+def _batches(entries: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """The entries in their order, as many together as one call takes."""
+    batch: list[tuple[str, str]] = []
+    size = 0
+    for kind, detail in entries:
+        more = len(NAME) + len(kind.encode()) + len(detail.encode())
+        if batch and (len(batch) == ENTRIES or size + more > BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((kind, detail))
+        size += more
+    if batch:
+        yield batch
