@@ -18,6 +18,7 @@ from moto.iam.models import iam_backends
 
 from keyward import ingress, operating, redriving, reporting, rules, settling, sweeps, telling
 from keyward.actions import DENY_ALL_ARN, MARKER_TAG, QUARANTINE_GROUP, RestorePermissionSet
+from keyward.door import Door, DoorEnvironment
 from keyward.events import SweepPart, SweepStep, check_message, sweep_message
 from keyward.findings import FindingRecord, Notice, Severity, State
 from keyward.gateways.organization import MEMBER_ROLE
@@ -1106,12 +1107,11 @@ def slack_ingress(story: Story) -> None:
     made = client.create_secret(Name="keyward/signing", SecretString=text)
     story.recorder.names[made["ARN"]] = SIGNING_SECRET
     queue = story.center.sqs.create_queue(QueueName="keyward-operator")["QueueUrl"]
-    story.world.more |= {"slack_signing_secret_arn": made["ARN"], "operator_queue_url": queue}
-    story.world.restart()
+    environment = DoorEnvironment(operator_queue_url=queue, slack_signing_secret_arn=made["ARN"])
     at = int(story.world.now.timestamp())
     with story.recorder.on():
         answer = ingress.answer(
-            a_request(at=at), services=story.world.services, now=story.world.now
+            a_request(at=at), services=Door(environment=environment), now=story.world.now
         )
     assert answer["statusCode"] == HTTPStatus.OK
     assert story.taken("keyward-operator")

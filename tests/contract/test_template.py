@@ -10,6 +10,7 @@ import pytest
 
 from keyward import events
 from keyward.alive import WAYS
+from keyward.door import DoorEnvironment
 from keyward.events import CANARY, SweepPart, SweepStep
 from keyward.gateways.sqs import LONGEST_DELAY_SECONDS
 from keyward.own import HUB_FORWARDERS, MAY_BE_ELSEWHERE, MEMBER_FORWARDERS
@@ -1349,6 +1350,8 @@ class Variables(dict[str, str]):
 def test_functions_read_all_that_they_are_told(function: str) -> None:
     variables = Variables(HUB.properties(function)["Environment"]["Variables"])
     environment = Environment.of(variables)
+    if function == "SlackIngress":
+        DoorEnvironment.of(variables)
     assert {name for name in variables if not name.startswith("POWERTOOLS_")} <= variables.read
     assert environment.table == "keyward-ledger"
     assert environment.hub_account == HUB_ACCOUNT

@@ -44,8 +44,8 @@ class Environment(Protocol):
         """The secret's ARN; empty where there is none."""
 
 
-class Door(Protocol):
-    """What is needed of AWS here: `door.Door` has nothing else, the operator's services have it."""
+class Signing(Protocol):
+    """What tells whether Slack signed it: the operator's services have it, too."""
 
     @property
     def environment(self) -> Environment:
@@ -54,6 +54,10 @@ class Door(Protocol):
     @property
     def secrets(self) -> "SecretsGateway":
         """Secrets Manager."""
+
+
+class Door(Signing, Protocol):
+    """All that is needed of AWS here; `door.Door` has nothing else."""
 
     @property
     def operator_queue(self) -> "SqsGateway":
@@ -163,7 +167,7 @@ def _body(event: Mapping[str, object]) -> bytes | str:
     return "too long" if len(body) > LONGEST_BODY else body
 
 
-def forged(signed: Signed, services: Door, now: datetime) -> str | None:
+def forged(signed: Signed, services: Signing, now: datetime) -> str | None:
     """Why it isn't Slack's of about that time; None where it is. Raises GatewayError."""
     from slack_sdk.signature import SignatureVerifier  # noqa: PLC0415 - what is no request costs none
 

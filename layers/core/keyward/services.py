@@ -82,7 +82,6 @@ class Environment:
     iam_sweep_queue_url: str = ""
     sweep_queue_url: str = ""
     inventory_bucket: str = ""
-    operator_queue_url: str = ""
     out_bus: str = ""
     security_hub: bool = False
     slack_secret_arn: str = ""
@@ -107,7 +106,6 @@ class Environment:
             iam_sweep_queue_url=variables.get("KEYWARD_IAM_SWEEP_QUEUE_URL", ""),
             sweep_queue_url=variables.get("KEYWARD_SWEEP_QUEUE_URL", ""),
             inventory_bucket=variables.get("KEYWARD_INVENTORY_BUCKET", ""),
-            operator_queue_url=variables.get("KEYWARD_OPERATOR_QUEUE_URL", ""),
             out_bus=variables.get("KEYWARD_OUT_BUS", ""),
             security_hub=variables.get("KEYWARD_SECURITY_HUB", "") == "true",
             slack_secret_arn=variables.get("KEYWARD_SLACK_SECRET_ARN", ""),
@@ -224,11 +222,6 @@ class Services:
     def functions(self) -> FunctionsGateway:
         """Lambda, to have a report made."""
         return FunctionsGateway(self._client("lambda"))
-
-    @cached_property
-    def operator_queue(self) -> SqsGateway:
-        """The queue by which Slack's buttons reach the operator."""
-        return SqsGateway(client=self._sqs, url=self.environment.operator_queue_url)
 
     @cached_property
     def secrets(self) -> SecretsGateway:
