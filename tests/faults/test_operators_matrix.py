@@ -151,8 +151,12 @@ def pressed(act: str, situation: Callable[[World], Case], **fields: str) -> Call
             "actions": [{"action_id": f"keyward:{act}", "value": value}],
         }
         if fields:
-            confirm = {"action_id": f"keyward:{act}:confirm", "value": f"{value}:{at}-{'c' * 32}"}
+            nonce = f"{at}-{'c' * 32}"
+            confirm = {"action_id": f"keyward:{act}:confirm", "value": f"{value}:{nonce}"}
             payload["actions"] = [confirm]
+            bound = f"{act} {case['finding']} 1 {JANE}"
+            until = world.now + pressing.REMEMBERED
+            assert world.ledger.once("form", nonce, holder=bound, until=until), "shown"
             payload["state"] = {
                 "values": {
                     name: {
