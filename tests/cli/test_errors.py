@@ -173,6 +173,51 @@ def test_ctrl_c_at_a_question_is_one_line_and_exits_130(tmp_path: Path) -> None:
     assert told.decode().splitlines()[-1] == "keyward: broken off; nothing was done"
 
 
+INTERRUPTED = """
+import runpy, sys
+class Interrupt:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "keyward_cli.main":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt)
+runpy.run_module("keyward_cli", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_it_starts_is_one_line_and_exits_130(tmp_path: Path) -> None:
+    done = subprocess.run(  # noqa: S603 - our own
+        (sys.executable, "-c", INTERRUPTED),
+        env=alone(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "keyward: broken off; nothing was done\n")
+
+
+@pytest.mark.parametrize(
+    ("closed", "command", "status"),
+    [
+        ("<&-", ("pause", "4h", "--reason", "migration"), 1),
+        (">&-", ("rules",), 0),
+        (">&-", ("rules", "--json"), 0),
+        ("2>&-", ("rules", "nope"), 1),
+    ],
+)
+def test_streams_that_are_closed_end_no_command_with_a_traceback(
+    tmp_path: Path, closed: str, command: tuple[str, ...], status: int
+) -> None:
+    done = subprocess.run(  # noqa: S603 - our own
+        ("/bin/sh", "-c", f'exec "$@" {closed}', "sh", *KEYWARD, *command),
+        env=alone(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False)
+
+
 @pytest.mark.parametrize("command", [("rules", "--json"), ("rules",), ("--help",)])
 def test_a_reader_who_has_seen_enough_breaks_nothing(
     tmp_path: Path, command: tuple[str, ...]
