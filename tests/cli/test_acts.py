@@ -147,7 +147,9 @@ def test_status_says_what_is_in_force(cli: Cli, world: World) -> None:
 
 
 def test_test_alert_is_sent(cli: Cli, world: World) -> None:  # noqa: ARG001 - the topic
-    assert cli.json("test-alert", "--yes")["message_id"]
+    sent = cli.json("test-alert", "--yes")
+    assert sent["message_id"]
+    assert sent["places"] == ["topic"]
     assert cli("test-alert", "--yes").exit_code == 0
 
 

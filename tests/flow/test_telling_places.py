@@ -761,3 +761,21 @@ def test_item_that_is_told_by_itself_meanwhile_is_in_no_digest(services: Places)
         patch.setattr(services.ledger, "deliveries_of", slow)
         telling.tell_the_rest(services=services, now=now)
     assert sum(_covered(text) for text in world.at("topic")) == 5, world.heard
+
+
+def test_route_that_is_added_later_brings_nothing_that_was_told(services: Places) -> None:
+    world = services.world
+    services.settle(routes=[{"to": [CHANNEL]}], daily_digest=None)
+    single = services.found(0, START)
+    services.stream(START)
+    for number in range(1, 30):
+        services.found(number, START)
+    services.table.stream.clear()
+    services.scheduled(START + FIVE_MINUTES)
+    services.settle(routes=[{"to": [CHANNEL, OTHER]}], daily_digest=None)
+    services.scheduled(START + 2 * FIVE_MINUTES)
+    services.resolve(single, START + 2 * FIVE_MINUTES)
+    services.stream(START + 2 * FIVE_MINUTES)
+    services.scheduled(START + 4 * FIVE_MINUTES)
+    assert world.at(OTHER) == []
+    assert len([it for it in world.heard if it[0].startswith("thread:")]) == 1
