@@ -537,9 +537,10 @@ def test_a_second_delivery_calls_nothing_undone_that_is_done(desk: Pressing, act
     assert "Nothing was done" not in desk.said()
 
 
+@pytest.mark.parametrize("minutes", [2, 16])
 @pytest.mark.parametrize("operation", ["UpdateAccessKey", "TransactWriteItems"])
 def test_a_second_delivery_finishes_what_the_first_began(
-    desk: Pressing, operation: str, monkeypatch: pytest.MonkeyPatch
+    desk: Pressing, operation: str, minutes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = desk.finding()
     desk.press("release", record)
@@ -557,7 +558,7 @@ def test_a_second_delivery_finishes_what_the_first_began(
         with pytest.raises(GatewayError):
             desk.take(message, "one")
     assert {it.outcome for it in desk.acts()} == {"waiting", "failed"}
-    desk.world.later(minutes=2)
+    desk.world.later(minutes=minutes)
     desk.take(message, "one")
     assert desk.now_of(record).state is State.RELEASED
 

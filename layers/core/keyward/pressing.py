@@ -196,11 +196,12 @@ def pressed(body: str, *, id_: str, services: Services, now: datetime) -> None:
         at=press.at,
         id=press.digest[:32],
     )
-    if _is_settled(press, caller, services):
+    kept = services.ledger.act(caller.at, caller.id)
+    if _is_settled(press, kept, services):
         logger.info("press dropped", message_id=id_, reason="delivered again")
         return
     try:
-        record = _allowed(press, person, services, now)
+        record = _allowed(press, person, kept, services, now)
         if _asks(press):
             _show_form(press, caller, record, services)
             return
@@ -252,12 +253,11 @@ def _read(body: str, id_: str, services: Services) -> _Press | None:
     )
 
 
-def _is_settled(press: _Press, caller: Caller, services: Services) -> bool:
+def _is_settled(press: _Press, kept: ActRecord | None, services: Services) -> bool:
     """Whether an earlier delivery of the message came to an end: that is not to be taken back.
 
     A form is shown once more: whoever pressed may not have seen it.
     """
-    kept = services.ledger.act(caller.at, caller.id)
     if kept is None or kept.outcome == "failed" or (kept.outcome == "waiting" and _asks(press)):
         return False
     until = press.at + REMEMBERED
@@ -270,16 +270,23 @@ def _asks(press: _Press) -> bool:
 
 
 def _allowed(
-    press: _Press, person: OperatorPerson | None, services: Services, now: datetime
+    press: _Press,
+    person: OperatorPerson | None,
+    kept: ActRecord | None,
+    services: Services,
+    now: datetime,
 ) -> FindingRecord:
-    """The finding, where the press may go on. Raises _RefusedError."""
+    """The finding, where the press may go on. Raises _RefusedError.
+
+    What began in time goes on however late it is by now: it may be half done.
+    """
     ledger = services.ledger
-    if now - press.at > TOO_LATE:
+    if now - press.at > TOO_LATE and (kept is None or kept.outcome != "failed"):
         reason, text = "too late", "Nothing was done: it came too late. Press again."
         raise _RefusedError(reason, text)
     until = press.at + REMEMBERED
     if not ledger.once("press", press.digest, holder=press.message_id, until=until):
-        reason, text = AGAIN, "Nothing was done: this was taken before."
+        reason, text = AGAIN, "Nothing more was done: this was taken before."
         raise _RefusedError(reason, text)
     if person is None or MAY[press.act] not in person.may:
         reason = "not listed" if person is None else "not allowed"
