@@ -1702,6 +1702,7 @@ SILENCING = [
     record("secretsmanager", "PutSecretValue", secretId="keyward/slack-signing"),
     record("secretsmanager", "UpdateSecret", secretId=SIGNING_SECRET),
     record("secretsmanager", "DeleteSecret", secretId=SLACK_SECRET),
+    record("secretsmanager", "UpdateSecretVersionStage", secretId="keyward/slack-signing"),
     record("secretsmanager", "PutResourcePolicy", secretId="keyward/slack"),
     record("dynamodb", "DeleteTable", tableName="keyward-ledger"),
     record("dynamodb", "UpdateTable", tableName=f"arn:aws:dynamodb:{ARN}:table/keyward-ledger"),

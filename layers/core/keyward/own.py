@@ -72,6 +72,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
         "PutResourcePolicy",
         "PutSecretValue",
         "UpdateSecret",
+        "UpdateSecretVersionStage",
     ),
     # Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/logging-using-cloudtrail.html
     "scheduler.amazonaws.com": ("DeleteSchedule", "DeleteScheduleGroup", "UpdateSchedule"),
