@@ -358,7 +358,7 @@ ACT = Would(action="deactivate-access-key")
             ["acknowledge"],
         ),
         ({"state": State.ACTED}, True, ["acknowledge", "release"]),
-        ({"state": State.ACTED, "awaited": ASKED}, True, ["acknowledge", "approve"]),
+        ({"state": State.ACTED, "awaited": ASKED}, True, ["acknowledge", "approve", "release"]),
         ({"state": State.FAILED}, True, ["acknowledge", "release", "exempt"]),
         ({"state": State.ACTING}, True, []),
         ({"state": State.RELEASING}, True, []),

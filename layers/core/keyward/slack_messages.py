@@ -227,7 +227,10 @@ def _step(moment: Moment) -> str:
 
 
 def _buttons(record: FindingRecord, may_order: bool) -> list[Block]:  # noqa: FBT001 - it is private
-    """What can be done about it as it is now. Acts that ask for nothing more ask once, if grave."""
+    """What can be done about it as it is now. Acts that ask for nothing more ask once, if grave.
+
+    A release that waits for approval can be asked for anew: the first ask holds for a day.
+    """
     contained = record.state in {State.ACTED, State.FAILED}
     is_open = record.state is State.OPEN
     value = f"{record.key}:{record.episode}"
@@ -237,7 +240,7 @@ def _buttons(record: FindingRecord, may_order: bool) -> list[Block]:  # noqa: FB
     if contained and record.awaited is not None:
         ask = f"{_said(record.awaited.by, 60)} asked for it: {_said(record.awaited.reason, 180)}"
         found.append(_button("Approve release", "keyward:approve", value, style="danger", ask=ask))
-    elif contained:
+    if contained:
         found.append(_button("Release", "keyward:release", value))
     if is_open and may_order and record.would is not None and record.would.action is not None:
         found.append(_button("Quarantine now", "keyward:quarantine", value, style="danger"))
