@@ -5,6 +5,7 @@ The ledger's table is the one in memory, which test_flood.py holds against moto'
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections import Counter
@@ -779,3 +780,23 @@ def test_route_that_is_added_later_brings_nothing_that_was_told(services: Places
     services.scheduled(START + 4 * FIVE_MINUTES)
     assert world.at(OTHER) == []
     assert len([it for it in world.heard if it[0].startswith("thread:")]) == 1
+
+
+def test_run_ends_in_time_and_the_next_tells_the_rest_in_order(services: Places) -> None:
+    world = services.world
+    services.settle(slack=CHANNEL, daily_digest=None, single_per_window=100)
+    records = [services.found(number, START) for number in range(9)]
+    services.stream(START)
+    for record in records:
+        services.resolve(record, START + timedelta(minutes=1))
+    services.table.stream.clear()
+    told: list[int] = []
+    for run in range(6):
+        seconds = itertools.count()
+        services.clock = lambda ticks=seconds: START + timedelta(seconds=15 * next(ticks))
+        services.scheduled(START + timedelta(minutes=10 + 5 * run))
+        told.append(sum(place.startswith("thread:") for place, _ in world.heard))
+    assert 0 < told[0] < len(records)
+    assert told == sorted(told)
+    assert told[-1] == len(records)
+    assert services.still() == services.still("later") == []

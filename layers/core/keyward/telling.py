@@ -52,10 +52,18 @@ CHUNK = 100
 """So many findings programs are told between two writes of the ledger."""
 
 
+LONGEST = timedelta(seconds=40)
+"""A scheduled run begins with nothing more after so long: the function has sixty seconds."""
+
+
 @dataclass(slots=True)
 class Outage:
-    """Which places are out of order in this run: nobody waits for the same thing twice."""
+    """Which places are out of order in this run: nobody waits for the same thing twice.
 
+    `ends_at`: what is not told by then is left to the next run.
+    """
+
+    ends_at: datetime | None = None
     _refusals: dict[str, int] = field(default_factory=dict)
 
     def met(self, place: str, error: GatewayError) -> None:
@@ -64,6 +72,10 @@ class Outage:
 
     def __contains__(self, place: str) -> bool:
         return self._refusals.get(place, 0) >= PATIENCE
+
+    def is_over(self, services: Services) -> bool:
+        """Whether the run has to end."""
+        return self.ends_at is not None and services.clock() >= self.ends_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +115,14 @@ def tell_the_rest(*, services: Services, now: datetime) -> int:
     except GatewayError as error:
         logger.error("daily digest not made", reason=str(error))
         count("AlertsFailed")
-    number, outage = 0, Outage()
+    number, outage = 0, Outage(ends_at=services.clock() + LONGEST)
     failed: list[GatewayError] = []
     for when in _due(quiet=routing.is_quiet(alerts, now)):
         for _ in range(DIGESTS_PER_RUN):
             claimed = services.ledger.untold(before=now - FRESH, limit=DIGEST_SIZE, when=when)
             items = services.ledger.those_untold(claimed)
             number += _tell_many(items, outage, failed, services=services, now=now)
-            if len(claimed) < DIGEST_SIZE:
+            if len(claimed) < DIGEST_SIZE or outage.is_over(services):
                 break
     if failed:
         raise failed[0]
@@ -249,6 +261,9 @@ def _tell_many(
     if together:
         logger.info("alerts folded into digests", items=len(together), places=sorted(folded))
     for it in single:
+        if outage.is_over(services):
+            logger.warning("alerts left to the next run", items=len(single))
+            break
         number += _tried(it, outage, failed, services=services, now=now)
     for notice in notices:
         waiting = Waiting(item=notice, told=Told(), places=notice.to or (), behind=False)
