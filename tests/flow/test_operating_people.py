@@ -20,6 +20,7 @@ from keyward.errors import GatewayError, RequestError
 from keyward.findings import FindingRecord, Severity, State
 from keyward.gateways.callers import CallersGateway
 from keyward.people import Caller
+from keyward.requests import CHANGING, Request
 from keyward.told import ActRecord
 from keyward_cli.proof import signed
 from tests.faults.observing import the_log
@@ -476,22 +477,22 @@ def test_a_proof_is_made_without_a_call(world: World) -> None:
 def test_every_changing_act_is_kept_before_it_begins(world: World) -> None:
     before: dict[str, list[str]] = {}
 
-    def watch(request: operating.Request, *_more: object) -> dict[str, object]:
+    def watch(request: Request, *_more: object) -> dict[str, object]:
         before[request.act] = [it.outcome for it in acts(world) if it.act == request.act]
         text = "nothing to do"
         raise RequestError(text)
 
-    for name in sorted(operating.CHANGING):
+    for name in sorted(CHANGING):
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(operating.ACTS, name, (Anything, watch))
             assert ask(world, {"act": name, "by": "ana"})["ok"] is False
-    assert before == {name: ["failed"] for name in operating.CHANGING}
+    assert before == {name: ["failed"] for name in CHANGING}
     kept = acts(world)
-    assert sorted(it.act for it in kept) == sorted(operating.CHANGING)
+    assert sorted(it.act for it in kept) == sorted(CHANGING)
     assert {it.outcome for it in kept} == {"refused"}
 
 
-class Anything(operating.Request):
+class Anything(Request):
     """A request without more."""
 
 
@@ -512,8 +513,8 @@ def test_acts_are_changing_or_reading() -> None:
         "sweep-plan",
         "uninstall-plan",
     }
-    assert operating.CHANGING | reading == set(operating.ACTS)
-    assert not operating.CHANGING & reading
+    assert CHANGING | reading == set(operating.ACTS)
+    assert not CHANGING & reading
 
 
 def test_nothing_is_done_that_cannot_be_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
