@@ -159,7 +159,7 @@ def _is_all_told(desk: Desk, full: str) -> None:
     failed = findings.pop(full)
     assert (failed.state, failed.untold is None) == (State.FAILED, False)
     assert "at its quota of roles" in (failed.outcome or "")
-    assert {(it.state, it.untold) for it in findings.values()} == {(State.ACTED, None)}
+    assert {(it.state, it.follows) for it in findings.values()} == {(State.ACTED, True)}
     told = Counter(it.kind for it in desk.notices())
     assert told == {"baseline-name-unknown": 2, "baseline-waits": 1, "baseline-done": 1}
     names = {"group Ghosts (baseline all)", "group Leavers (baseline all)"}

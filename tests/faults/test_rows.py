@@ -734,6 +734,7 @@ def test_row_30_missing_member_role_is_told_once_and_put_right_later(world: Worl
     delivered(world, case["event"])
     assert alerts(world) == []
     world.fault = None
+    world.later(seconds=1)
     world.deliver(case["event"])
     assert world.key_status(USER, case["keys"][0]) == "Inactive"
     assert len(alerts(world)) == 1

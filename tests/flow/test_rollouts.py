@@ -279,7 +279,7 @@ def test_few_changes_are_made_without_a_word_and_told_together(desk: Desk) -> No
     assert all(desk.estate.holds(account) == BOTH for account in workloads(desk))
     assert desk.estate.holds(sandbox(desk)) == set()
     assert is_each_made_once(desk)
-    assert {(it.state, it.untold) for it in desk.findings()} == {(State.ACTED, None)}
+    assert {(it.state, it.follows) for it in desk.findings()} == {(State.ACTED, True)}
     (notice,) = desk.notices()
     assert notice.kind == "baseline-done"
     assert "6 assignments made in 3 accounts" in notice.title
@@ -1080,7 +1080,7 @@ def assert_all_is_well(desk: Desk, over: Rollout) -> None:
     assert is_each_made_once(desk)
     assert desk.estate.created.total() == 4
     assert states(desk) == dict.fromkeys(workloads(desk), State.ACTED)
-    assert all(it.untold is None for it in desk.findings())
+    assert all(it.follows for it in desk.findings())
     assert desk.services.queue.dead == []
     assert kinds(desk) == ["baseline-done"]
 
