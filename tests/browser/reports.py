@@ -129,10 +129,12 @@ def a_report(*, count: int = 26, days: int = 30, **changes: Any) -> Report:
             for number in range(days)
         ),
         ages=(
-            AgeBand(label="under 30 days", users=2, keys=3),
-            AgeBand(label="30 to 90", users=4, keys=7),
-            AgeBand(label="90 to 365", users=6, keys=9),
-            AgeBand(label="over a year", users=11, keys=12),
+            AgeBand(label="up to 30 days", users=2, keys=3),
+            AgeBand(label="31 to 90 days", users=4, keys=7),
+            AgeBand(label="91 to 180 days", users=6, keys=9),
+            AgeBand(label="181 days to a year", users=3, keys=2),
+            AgeBand(label="1 to 2 years", users=3, keys=4),
+            AgeBand(label="over 2 years", users=5, keys=6),
         ),
         sets=(
             _set("AdministratorAccess", "as in the catalogue", 14, 2, 3),

@@ -197,6 +197,22 @@ def test_cells_keep_to_themselves(open_report: Open, width: int) -> None:
     assert spilling == []
 
 
+def test_words_and_numbers_of_a_chart_are_not_written_over_each_other(open_report: Open) -> None:
+    page = open_report(a_report(), width=1280).page
+    overlapping = page.evaluate(
+        """() => [...document.querySelectorAll("figure svg")].flatMap((svg) => {
+          const texts = [...svg.querySelectorAll("text")]
+            .map((each) => [each.textContent, each.getBoundingClientRect()])
+            .filter(([text, box]) => text.trim() && box.width > 0);
+          return texts.flatMap(([one, a], place) => texts.slice(place + 1)
+            .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1
+              && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+            .map(([other]) => `${one} / ${other}`));
+        })"""
+    )
+    assert overlapping == []
+
+
 def test_page_prints_with_all_that_was_folded(open_report: Open) -> None:
     page = open_report(a_report()).page
     assert not page.locator("#findings details table").first.is_visible()
