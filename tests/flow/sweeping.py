@@ -160,7 +160,15 @@ class _Topic:
     def __init__(self) -> None:
         self.subjects: list[str] = []
 
-    def publish(self, *, subject: str, body: str, attributes: dict[str, str]) -> None:
+    def publish(
+        self,
+        *,
+        subject: str,
+        body: str,
+        attributes: dict[str, str],
+        topic_arn: str | None = None,
+    ) -> None:
+        assert topic_arn is None
         assert body
         assert attributes
         self.subjects.append(subject)
