@@ -76,7 +76,7 @@ def test_the_core_layer_is_small(core: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
         for file in core.rglob("*"):
             zipped.write(file, file.relative_to(core.parent))
-    assert archive.stat().st_size < 1_500_000
+    assert archive.stat().st_size < 1_800_000
 
 
 def test_every_module_has_byte_code_and_its_source(core: Path, dependencies: Path) -> None:

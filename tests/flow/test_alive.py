@@ -77,6 +77,7 @@ UNWALKED = {
     "ForwardAccessAnalyzerRule",
     "ForwardSettingsRule",
     "ForwardTrailsRule",
+    "ReportEveryWeek",
     "WatchEventSourceMappingsRule",
     "WatchFunctionsRule",
     "WatchRulesRule",
@@ -84,12 +85,12 @@ UNWALKED = {
     "WatchStacksRule",
     "WatchStoresRule",
 }
-"""Forwarding rules without a canary where everything is at home: keyward-watch-rules tells of them,
-and keyward-watch-watchers of that one."""
+"""Rules without a canary where everything is at home: keyward-watch-rules tells of them, and
+keyward-watch-watchers of that one."""
 
 
 def on_call() -> set[str]:
-    """What must always run; the operator is invoked by people, who see that it doesn't."""
+    """What must always run; who asks the operator, or for a report, sees that it doesn't."""
     stack = hub()
     feeding = [
         *stack.of_type("AWS::Lambda::EventSourceMapping"),
@@ -102,7 +103,7 @@ def on_call() -> set[str]:
             or any(":event-bus/" in target["Arn"] for target in rule["Targets"])
         ),
     ]
-    return set(feeding) - {"Operator"}
+    return set(feeding) - {"Operator", "OperatorPresses", "Report"}
 
 
 def function(name: str) -> ModuleType:
