@@ -66,7 +66,7 @@ from keyward.sweep import (
     SweepState,
     Swept,
 )
-from keyward.told import ActRecord, Delivered, Folded, Order, Told, When
+from keyward.told import ActRecord, Delivered, Folded, Order, Told, When, news_of
 
 ATTEMPTS = 5
 """So often a write is tried anew when another worker was faster."""
@@ -795,7 +795,7 @@ class Ledger:
             found += [told_document(item) for item in items]
             if after is None:
                 break
-        return [what for what in found if _news_of(what) < before]
+        return [what for what in found if news_of(what) < before]
 
     def still_untold(self, what: FindingRecord | Notice) -> FindingRecord | Notice | None:
         """The same finding or notice as it is now; None where it needs no telling (any more)."""
@@ -880,7 +880,7 @@ class Ledger:
                     _remembered(
                         what,
                         f"{FOLDED}{place}",
-                        {"S": Folded(news=_news_of(what), digest=digest).model_dump_json()},
+                        {"S": Folded(news=news_of(what), digest=digest).model_dump_json()},
                         now,
                     )
                     for what in batch
@@ -1081,10 +1081,6 @@ def _rollout(item: Item) -> Rollout:
 def _claim(rollout: Rollout) -> Item:
     until = rollout.claim_until
     return {"NULL": True} if until is None else {"S": until.isoformat()}
-
-
-def _news_of(what: FindingRecord | Notice) -> datetime:
-    return what.at if isinstance(what, Notice) else what.untold or what.last_seen
 
 
 def told_document(item: Item) -> FindingRecord | Notice:

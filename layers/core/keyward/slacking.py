@@ -18,7 +18,7 @@ from keyward.observability import count, logger
 from keyward.rule import in_force
 from keyward.services import Services
 from keyward.text import many
-from keyward.told import Delivered, Told
+from keyward.told import Delivered, Told, heard
 
 DAILY = "daily-digest"
 
@@ -52,7 +52,7 @@ def deliver(
         raise GatewayError(message, code="NoSecret")
     if isinstance(item, Notice):
         said = slack_messages.notice(item, account=_name(item.account, services, now))
-        return _first(said, place, services, Delivered(news=item.at))
+        return _first(said, place, services, heard(item))
     return _finding(item, place, told.places.get(place), services=services, now=now)
 
 
@@ -64,19 +64,17 @@ def _finding(
     services: Services,
     now: datetime,
 ) -> Delivered:
-    news = record.untold or record.last_seen
-    upto = record.history[-1].at if record.history else None
-    heard = Delivered(news=news, episode=record.episode, upto=upto)
+    now_told = heard(record)
     first = _first_message(record, place, services, now)
     posted = _posted(before)
     if before is not None and before.episode == record.episode:
         if place.startswith("webhook:") and record.state is not State.FAILED:
             # It has no thread, and the same finding never rings twice, unless that went wrong.
-            return heard
+            return now_told
         if posted is not None and _goes_on(record, before, posted, services=services, now=now):
             _beside(lambda: services.slack.update(posted, text=first.text, blocks=first.blocks))
-            return heard.model_copy(update={"channel": posted.channel, "ts": posted.ts})
-    told = _first(first, place, services, heard)
+            return now_told.model_copy(update={"channel": posted.channel, "ts": posted.ts})
+    told = _first(first, place, services, now_told)
     if before is not None and posted is not None and before.episode < record.episode:
         _reply(posted, slack_messages.goes_on(record), services)
     if record.rule == UNDONE or UNDONE in record.also:
@@ -101,14 +99,14 @@ def _first_message(
 
 
 def _first(
-    message: slack_messages.Message, place: str, services: Services, heard: Delivered
+    message: slack_messages.Message, place: str, services: Services, told: Delivered
 ) -> Delivered:
     kind, _, name = place.partition(":")
     if kind == "webhook":
         services.slack.post_to_webhook(name, text=message.text, blocks=message.blocks)
-        return heard
+        return told
     posted = services.slack.post(name, text=message.text, blocks=message.blocks)
-    return heard.model_copy(update={"channel": posted.channel, "ts": posted.ts})
+    return told.model_copy(update={"channel": posted.channel, "ts": posted.ts})
 
 
 def _goes_on(

@@ -20,7 +20,18 @@ from keyward.findings import FindingRecord, Notice
 from keyward.observability import count, logger
 from keyward.services import Services
 from keyward.settings import Alerts
-from keyward.told import BUS, MACHINES, PERSON, SECURITY_HUB, TOPIC, Delivered, Told, When
+from keyward.told import (
+    BUS,
+    MACHINES,
+    PERSON,
+    SECURITY_HUB,
+    TOPIC,
+    Delivered,
+    Told,
+    When,
+    heard,
+    news_of,
+)
 
 type Item = FindingRecord | Notice
 
@@ -213,7 +224,7 @@ def _settle(
     if not failed and not behind:
         services.ledger.told(item)
         return True
-    if now - _news(item) < GIVE_UP:
+    if now - news_of(item) < GIVE_UP:
         services.ledger.postpone(item, "later")
         return False
     logger.error("alert given up", item=_name(item), places=sorted(failed))
@@ -304,7 +315,7 @@ def _tried(
     """Whether all took it. Where all that it waits for is out of order, it is left as it is."""
     if not waits.places:
         return _settle(waits.item, {}, behind=waits.behind, services=services, now=now)
-    is_old = now - _news(waits.item) >= GIVE_UP
+    is_old = now - news_of(waits.item) >= GIVE_UP
     if all(place in outage for place in waits.places) and (TOPIC in waits.places or not is_old):
         if TOPIC not in waits.places:
             services.ledger.postpone(waits.item, "later")
@@ -357,7 +368,7 @@ def _digests(
 
 def _digest_of(place: str, items: list[Item], now: datetime) -> Notice:
     """The digest of these items for the place: the same for the same items as they are."""
-    news = "\n".join(sorted(f"{_name(item)} {_news(item).isoformat()}" for item in items))
+    news = "\n".join(sorted(f"{_name(item)} {news_of(item).isoformat()}" for item in items))
     named = hashlib.sha256(f"{place}\n{news}".encode()).hexdigest()[:20]
     return digest(items, id_=named, to=(place,), at=now)
 
@@ -401,8 +412,8 @@ def _tell_machines(
                     logger.error("programs not told", place=place, reason=str(error))
                     count("AlertsFailed")
                 else:
-                    heard = [(record, _delivered(record)) for record in chunk]
-                    services.ledger.delivered_together(heard, place, now=now)
+                    told = [(record, heard(record)) for record in chunk]
+                    services.ledger.delivered_together(told, place, now=now)
                     continue
             behind.update(map(_name, chunk))
     return frozenset(behind)
@@ -458,9 +469,9 @@ def _has_heard(item: Item, place: str, told: Told) -> bool:
 
     A step may come about while some other place is still to hear the news before it.
     """
-    if told.is_folded(place, _news(item)):
+    if told.is_folded(place, news_of(item)):
         return True
-    if not told.has(place, _news(item)):
+    if not told.has(place, news_of(item)):
         return False
     upto = told.places[place].upto
     shows_steps = place in MACHINES or told.places[place].ts is not None
@@ -483,18 +494,11 @@ def _deliver(item: Item, place: str, told: Told, *, services: Services, now: dat
             topic_arn=name or None,
             **more,
         )
-        return _delivered(item)
+        return heard(item)
     if place == PERSON and isinstance(item, FindingRecord):
         concerned.tell(item, services=services, now=now)
-        return _delivered(item)
+        return heard(item)
     return slacking.deliver(item, place, told, services=services, now=now)
-
-
-def _delivered(item: Item) -> Delivered:
-    if isinstance(item, Notice):
-        return Delivered(news=item.at)
-    upto = item.history[-1].at if item.history else None
-    return Delivered(news=_news(item), episode=item.episode, upto=upto)
 
 
 def _is_admitted(item: Item, told: Told, services: Services, now: datetime) -> bool:
@@ -504,14 +508,14 @@ def _is_admitted(item: Item, told: Told, services: Services, now: datetime) -> b
     """
     if _follows(item) or _is_digest(item):
         return True
-    if told.admitted is not None and told.admitted >= _news(item):
+    if told.admitted is not None and told.admitted >= news_of(item):
         return True
     limits = services.accepted(now).settings.alerts
     if not services.ledger.may_tell(
         window_minutes=limits.window_minutes, limit=limits.single_per_window, now=now
     ):
         return False
-    services.ledger.admit(item, _news(item), now=now)
+    services.ledger.admit(item, news_of(item), now=now)
     return True
 
 
@@ -525,11 +529,6 @@ def _is_digest(item: Item) -> bool:
 
 def _follows(item: Item) -> bool:
     return isinstance(item, FindingRecord) and item.follows
-
-
-def _news(item: Item) -> datetime:
-    """When what is to be told happened."""
-    return item.at if isinstance(item, Notice) else item.untold or item.last_seen
 
 
 def _name(item: Item) -> str:

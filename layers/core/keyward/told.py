@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from keyward.findings import FindingRecord, Notice
+
 TOPIC = "topic"
 """The alert topic: it gets every alert."""
 
@@ -38,6 +40,19 @@ class Delivered(BaseModel):
     upto: AwareDatetime | None = None
     channel: str | None = None
     ts: str | None = None
+
+
+def news_of(what: FindingRecord | Notice) -> datetime:
+    """When what is to be told happened."""
+    return what.at if isinstance(what, Notice) else what.untold or what.last_seen
+
+
+def heard(what: FindingRecord | Notice) -> Delivered:
+    """What is remembered of a place that was told it as it is now."""
+    if isinstance(what, Notice):
+        return Delivered(news=what.at)
+    upto = what.history[-1].at if what.history else None
+    return Delivered(news=news_of(what), episode=what.episode, upto=upto)
 
 
 class Folded(BaseModel):
