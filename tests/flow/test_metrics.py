@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keyward import telling
+from keyward.errors import GatewayError
 from keyward.observability import count, count_by, metrics
 from tests.flow.test_access_keys import a_key
 from tests.flow.world import aws_error
@@ -128,3 +129,22 @@ def test_each_dimension_is_a_metric_of_its_own(emitted: Callable[[], Emitted]) -
         ("Tried", ("keyward", "red")): [1, 1],
         ("Tried", ("keyward", "big")): [1],
     }
+
+
+def test_alert_that_no_place_took_counts_as_failed_and_not_as_told(
+    world: World, emitted: Callable[[], Emitted]
+) -> None:
+    world.deliver(a_key(world)[1])
+
+    def failing(operation: str, _params: dict[str, Any], call: Callable[[], Any]) -> Any:
+        if operation == "Publish":
+            raise aws_error("InternalError", operation, 500)
+        return call()
+
+    world.fault = failing
+    emitted()
+    with world.recorded(), pytest.raises(GatewayError):
+        telling.tell(world.untold(), services=world.services, now=world.now)
+    found = emitted()
+    assert found["AlertsFailed", ("keyward",)] == [1]
+    assert ("AlertsTold", ("keyward",)) not in found

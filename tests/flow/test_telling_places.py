@@ -800,3 +800,20 @@ def test_run_ends_in_time_and_the_next_tells_the_rest_in_order(services: Places)
     assert told == sorted(told)
     assert told[-1] == len(records)
     assert services.still() == services.still("later") == []
+
+
+def test_what_the_stream_tries_again_takes_no_second_place_among_single_alerts(
+    services: Places,
+) -> None:
+    world = services.world
+    services.settle(daily_digest=None, single_per_window=2)
+    world.out["topic"] = DOWN
+    first = services.found(1, START)
+    for _ in range(3):
+        with pytest.raises(GatewayError):
+            telling.tell([first], services=services, now=START)
+    del world.out["topic"]
+    for finding in (first, services.found(2, START)):
+        telling.tell([finding], services=services, now=START)
+    assert len(world.at("topic")) == 2
+    assert services.still() == []
